@@ -1,0 +1,83 @@
+#include "ceilings.h"
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+namespace ved::bench {
+
+namespace {
+
+#if defined(__x86_64__)
+typedef float V16 __attribute__((vector_size(64)));
+typedef float V8 __attribute__((vector_size(32)));
+
+// Fourteen independent chains hide the latency. The compiler contracts a * b + c itself here.
+#define VED_FMA_LOOP(name, V, isa)                                                                      \
+  __attribute__((target(isa), optimize("fp-contract=fast"), noinline)) float name(int64_t rounds) {    \
+    V a[14], x = V{} + 0.999f, y = V{} + 1e-3f;                                                         \
+    for (int i = 0; i < 14; ++i) a[i] = V{} + static_cast<float>(i);                                    \
+    for (int64_t r = 0; r < rounds; ++r) {                                                              \
+      _Pragma("GCC unroll 14") for (int i = 0; i < 14; ++i) a[i] = a[i] * x + y;                        \
+    }                                                                                                   \
+    float sum = 0;                                                                                      \
+    for (int i = 0; i < 14; ++i) sum += a[i][0];                                                        \
+    return sum;                                                                                         \
+  }
+VED_FMA_LOOP(fma16, V16, "avx512f,fma")
+VED_FMA_LOOP(fma8, V8, "avx2,fma")
+#endif
+
+volatile float sink;
+
+}  // namespace
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Ceilings::Ceilings(ops::CpuIsa isa, int threads) : isa_(isa), pool_(threads), data_(size_t{48} << 20) {
+  std::fill(data_.data(), data_.data() + data_.size(), 1.0f);
+}
+
+double Ceilings::gflops() {
+#if defined(__x86_64__)
+  constexpr int64_t kRounds = 20000;
+  const bool wide = isa_ == ops::CpuIsa::Avx512;
+  if (!wide && isa_ != ops::CpuIsa::Avx2) return 0;
+  double best = 1e9;
+  for (int i = 0; i < 40; ++i) {
+    const double t = seconds();
+    sink = wide ? fma16(kRounds) : fma8(kRounds);
+    best = std::min(best, seconds() - t);
+  }
+  return 2.0 * 14 * (wide ? 16 : 8) * kRounds / best * 1e-9 * pool_.threads();
+#else
+  return 0;
+#endif
+}
+
+double Ceilings::gbytes() {
+  const int64_t n = static_cast<int64_t>(data_.size());
+  double best = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const int64_t parts = 8 * pool_.threads();
+    std::vector<uint64_t> sums(static_cast<size_t>(parts));
+    const double t = seconds();
+    pool_.parallelFor(parts, [&](int64_t part, int) {
+      const auto* p = reinterpret_cast<const uint64_t*>(data_.data() + ((n * part / parts) & ~int64_t{15}));
+      const int64_t count = n / parts / 2;
+      uint64_t s[8] = {};
+      for (int64_t k = 0; k + 64 <= count; k += 64) {
+        __builtin_prefetch(p + k + 512);  // one word of each line is enough to bring the line
+        for (int j = 0; j < 8; ++j) s[j] += p[k + 8 * j];
+      }
+      for (uint64_t v : s) sums[static_cast<size_t>(part)] += v;
+    });
+    best = std::min(best, seconds() - t);
+    for (uint64_t v : sums) sink = static_cast<float>(v & 1);
+  }
+  return static_cast<double>(4 * n) / best * 1e-9;
+}
+
+}  // namespace ved::bench

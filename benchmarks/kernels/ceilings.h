@@ -1,0 +1,27 @@
+// What this machine can do right now, measured beside the kernels: other work on the cores moves both alike.
+#pragma once
+#include <cstdint>
+
+#include "core/aligned.h"
+#include "core/thread_pool.h"
+#include "ops/backend.h"
+
+namespace ved::bench {
+
+double seconds();
+
+class Ceilings {
+ public:
+  Ceilings(ops::CpuIsa isa, int threads);
+  // Multiply-adds on registers only, GFLOP/s of all threads (one is measured; 0 where there is no loop for the ISA).
+  double gflops();
+  // Reading memory that no cache holds, GB/s.
+  double gbytes();
+
+ private:
+  ops::CpuIsa isa_;
+  ThreadPool pool_;
+  AlignedFloats data_;
+};
+
+}  // namespace ved::bench

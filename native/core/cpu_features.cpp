@@ -1,0 +1,113 @@
+#include "core/cpu_features.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define VED_X86_64 1
+#if defined(_MSC_VER)
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+#if defined(__linux__)
+#include <sched.h>
+
+#include <cstdio>
+#endif
+
+namespace ved {
+
+#if defined(VED_X86_64)
+namespace {
+
+struct Registers {
+  uint32_t a, b, c, d;
+};
+
+Registers cpuid(uint32_t leaf) {
+#if defined(_MSC_VER)
+  int r[4];
+  __cpuidex(r, static_cast<int>(leaf), 0);
+  return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]), static_cast<uint32_t>(r[3])};
+#else
+  Registers r{0, 0, 0, 0};
+  __cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);
+  return r;
+#endif
+}
+
+uint64_t xgetbv0() {
+#if defined(_MSC_VER)
+  return _xgetbv(0);
+#else
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (static_cast<uint64_t>(high) << 32) | low;
+#endif
+}
+
+bool bit(uint32_t value, int index) { return (value >> index) & 1u; }
+
+}  // namespace
+
+CpuFeatures detectCpuFeatures() {
+  CpuFeatures f;
+  if (cpuid(0).a < 7) return f;
+  const Registers one = cpuid(1);
+  const bool osxsave = bit(one.c, 27), fma = bit(one.c, 12), avx = bit(one.c, 28), f16c = bit(one.c, 29);
+  if (!osxsave || !avx) return f;
+  const uint64_t xcr0 = xgetbv0();
+  const bool ymmSaved = (xcr0 & 0x6) == 0x6, zmmSaved = (xcr0 & 0xE6) == 0xE6;
+  const Registers seven = cpuid(7);
+  f.avx2 = ymmSaved && fma && f16c && bit(seven.b, 5);
+  const bool f512 = bit(seven.b, 16), dq = bit(seven.b, 17), bw = bit(seven.b, 30), vl = bit(seven.b, 31);
+  f.avx512 = f.avx2 && zmmSaved && f512 && dq && bw && vl;
+  return f;
+}
+#else
+CpuFeatures detectCpuFeatures() {
+  CpuFeatures f;
+#if defined(__aarch64__) || defined(_M_ARM64)
+  f.neon = true;  // part of the base architecture
+#endif
+  return f;
+}
+#endif
+
+#if defined(__linux__)
+namespace {
+
+int affinityCount() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+// Control group v2: "max 100000" or "<quota> <period>".
+int quotaCount() {
+  std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r");
+  if (!file) return 0;
+  long long quota = 0, period = 0;
+  const int fields = std::fscanf(file, "%lld %lld", &quota, &period);
+  std::fclose(file);
+  if (fields != 2 || quota <= 0 || period <= 0) return 0;
+  return static_cast<int>(std::min<long long>((quota + period - 1) / period, 1 << 16));
+}
+
+}  // namespace
+#endif
+
+int usableProcessors() {
+  int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+#if defined(__linux__)
+  if (const int affinity = affinityCount(); affinity > 0) count = std::min(count, affinity);
+  if (const int quota = quotaCount(); quota > 0) count = std::min(count, quota);
+#endif
+  return count;
+}
+
+}  // namespace ved

@@ -1,0 +1,17 @@
+// Instruction sets that both the processor and the operating system (saved registers) support.
+#pragma once
+
+namespace ved {
+
+struct CpuFeatures {
+  bool avx2 = false;    // AVX2, FMA, F16C
+  bool avx512 = false;  // F, BW, VL, DQ
+  bool neon = false;
+};
+
+CpuFeatures detectCpuFeatures();
+
+// Processors this process may really use: affinity mask and container quota included; at least 1.
+int usableProcessors();
+
+}  // namespace ved

@@ -1,0 +1,53 @@
+#include "engine/cache.h"
+
+#include <cstdlib>
+
+#include "core/error.h"
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#else
+#include <unistd.h>
+#endif
+
+namespace ved::engine {
+
+uint64_t physicalMemory() {
+#ifdef _WIN32
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
+#else
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
+#endif
+}
+
+void SlotCache::Free::operator()(float* p) const noexcept { std::free(p); }
+
+SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity) : slots_(slots) {
+  view_.capacity = capacity;
+  double total = 0;
+  for (int64_t width : innerWidths) total += 2.0 * 4.0 * static_cast<double>(width) * static_cast<double>(slots) * static_cast<double>(capacity);
+  const uint64_t memory = physicalMemory();
+  if (memory && total > static_cast<double>(memory))
+    throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
+                "a cache of " + std::to_string(slots) + " rows of " + std::to_string(capacity) + " positions needs " +
+                    std::to_string(static_cast<uint64_t>(total / 1048576.0)) + " MiB, expected at most the machine's " +
+                    std::to_string(memory / 1048576) + " MiB; lower maxBatch");
+  for (int64_t width : innerWidths) {
+    const size_t floats = static_cast<size_t>(width * slots * capacity);
+    for (int i = 0; i < 2; ++i) {
+      float* p = static_cast<float*>(std::calloc(floats ? floats : 1, sizeof(float)));
+      if (!p) throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE", "the key/value cache could not be allocated; lower maxBatch");
+      buffers_.emplace_back(p);
+      (i == 0 ? view_.keys : view_.values).push_back(p);
+      bytes_ += floats * sizeof(float);
+    }
+  }
+}
+
+}  // namespace ved::engine

@@ -1,0 +1,115 @@
+#include "engine/engine.h"
+
+#include "core/error.h"
+#include "engine/worker.h"
+
+namespace ved::engine {
+namespace {
+
+std::exception_ptr aborted() {
+  return std::make_exception_ptr(Error(ErrorKind::Internal, "ABORTED", "the operation was aborted"));
+}
+
+}  // namespace
+
+Engine::Engine(spec::ModelSpec spec, TensorTable table, LoadOptions options, std::function<void(Ready)> onReady,
+               std::function<void(std::exception_ptr)> onError)
+    : options_(std::move(options)),
+      thread_([this, spec = std::move(spec), table = std::move(table), onReady = std::move(onReady), onError = std::move(onError)]() mutable {
+        main(std::move(spec), std::move(table), std::move(onReady), std::move(onError));
+      }) {}
+
+Engine::~Engine() {
+  requestStop();
+  if (thread_.joinable()) thread_.join();
+  for (auto& request : generates_) request->onError(aborted());
+  for (auto& request : forwards_) request->onError(aborted());
+}
+
+void Engine::requestStop() {
+  {
+    std::lock_guard lock(mutex_);  // orders the flag with the wait below, so the wake-up cannot be missed
+    stop_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Engine::wake() { changed_.notify_all(); }
+
+void Engine::generate(std::shared_ptr<GenerateRequest> request) {
+  {
+    std::lock_guard lock(mutex_);
+    generates_.push_back(std::move(request));
+  }
+  changed_.notify_all();
+}
+
+void Engine::forward(std::shared_ptr<ForwardRequest> request) {
+  {
+    std::lock_guard lock(mutex_);
+    forwards_.push_back(std::move(request));
+  }
+  changed_.notify_all();
+}
+
+Memory Engine::memory() const {
+  std::lock_guard lock(mutex_);
+  return memory_;
+}
+
+std::string Engine::dumpPlan(const std::string& entry) const {
+  std::lock_guard lock(mutex_);
+  return plans_[entry == "encode" ? 0 : entry == "cross" ? 1 : 2];
+}
+
+void Engine::main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady,
+                  std::function<void(std::exception_ptr)> onError) {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Worker> worker;
+  try {
+    model = std::make_unique<Model>(std::move(spec), table, options_, [this] { return !stop_.load(); });
+    worker = std::make_unique<Worker>(*model, options_.maxBatch, stop_);
+    std::lock_guard lock(mutex_);
+    plans_[0] = model->dumpPlan("encode");
+    plans_[1] = model->dumpPlan("cross");
+    plans_[2] = model->dumpPlan("decode");
+    memory_.weights = model->weightBytes();
+  } catch (...) {
+    onError(std::current_exception());
+    return;
+  }
+  onReady({model->backend().name(), model->backend().threads()});
+  for (;;) {
+    std::deque<std::shared_ptr<GenerateRequest>> generates;
+    std::deque<std::shared_ptr<ForwardRequest>> forwards;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stop_ || !generates_.empty() || !forwards_.empty() || !worker->idle(); });
+      generates.swap(generates_);
+      forwards.swap(forwards_);
+    }
+    for (auto& request : generates) worker->submit(std::move(request));
+    for (auto& request : forwards) {
+      try {
+        if (stop_ || request->cancelled) std::rethrow_exception(aborted());
+        worker->forward(*request);
+      } catch (...) {
+        request->onError(std::current_exception());
+      }
+    }
+    if (stop_) {
+      worker->failAll(aborted());
+      return;
+    }
+    try {
+      worker->round();
+    } catch (...) {
+      worker->failAll(std::current_exception());
+    }
+    std::lock_guard lock(mutex_);
+    memory_.cache = worker->cacheBytes();
+    memory_.workspace = model->workspaceBytes();
+  }
+}
+
+}  // namespace ved::engine

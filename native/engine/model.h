@@ -1,0 +1,66 @@
+// A loaded model: spec, backend, weights and the programs lowered from them. Used by one thread at a time.
+#pragma once
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "plan/lower.h"
+
+namespace ved::engine {
+
+struct LoadOptions {
+  std::string backend = "cpu";  // "cpu" or "reference"
+  ops::CpuIsa isa = ops::CpuIsa::Auto;
+  int threads = 0;
+  int32_t maxBatch = 32;
+  bool fuse = true;
+};
+
+// One image batch's pixels: [batch, channels, height, width].
+struct Pixels {
+  std::vector<float> data;
+  int64_t batch = 0, channels = 0, height = 0, width = 0;
+};
+
+class Model {
+ public:
+  Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options, const std::function<bool()>& keepGoing);
+
+  const spec::ModelSpec& spec() const { return spec_; }
+  ops::Backend& backend() { return *backend_; }
+  size_t weightBytes() const { return weights_.bytes; }
+  size_t workspaceBytes() const { return runner_.arenaBytes(); }
+
+  int64_t encoderTokens(int64_t height, int64_t width) const;
+  // pixels -> states [batch * encoderTokens, H]
+  void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings);
+  // states of `bindings.tokens` rows -> cross cache
+  void fillCross(const float* states, const plan::Bindings& bindings);
+  // one token per entry of the bindings -> hidden [tokens, H]
+  void decode(float* hidden, plan::Bindings bindings);
+  // hidden [rows, H] -> logits [rows, V]
+  void head(const float* hidden, int64_t rows, float* logits);
+  std::string dumpPlan(const std::string& entry) const;
+
+  std::vector<int64_t> selfWidths() const;
+  std::vector<int64_t> crossWidths() const;
+  // Rows of the position table for `ids` fed after `past` cached positions (transformers' rule of each kind).
+  void positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const;
+
+ private:
+  const plan::Program& placed(const plan::Program& base, int64_t tokens, int64_t patches);
+  const std::vector<float>& positionsFor(int64_t gridHeight, int64_t gridWidth);
+
+  spec::ModelSpec spec_;
+  std::unique_ptr<ops::Backend> backend_;
+  plan::ModelWeights weights_;
+  plan::Program encode_, cross_, decode_;
+  plan::Runner runner_;
+  struct Plan { const plan::Program* base; int64_t tokens, patches; plan::Program program; };
+  std::list<Plan> plans_;  // most recently used first, bounded
+  struct Grid { int64_t height, width; std::vector<float> table; };
+  std::list<Grid> grids_;
+};
+
+}  // namespace ved::engine

@@ -1,0 +1,29 @@
+// From 8-bit interleaved pixels to the float32 planes a model takes.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "image.h"
+
+namespace ved::image {
+
+/// Planes [channels, height, width], row-major.
+struct Planes {
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  std::vector<float> data;
+};
+
+struct Normalization {
+  std::optional<double> rescale;  // absent: pixels stay 0..255
+  std::vector<double> mean;       // empty with std: no normalisation; else one per channel, rounded to float32
+  std::vector<double> std;
+};
+
+/// The numpy path of transformers: v = float32(float64(px) * rescale), then (v - float32(mean)) / float32(std) with
+/// both operations rounded to float32. A level has one value per channel, so 256 values per channel are tabulated.
+Planes normalize(const Image& image, const Normalization& by);
+
+}  // namespace ved::image

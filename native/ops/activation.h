@@ -1,0 +1,6 @@
+#pragma once
+#include "core/activation.h"
+
+namespace ved::ops {
+using ved::Activation;
+}

@@ -1,0 +1,60 @@
+// The boundary between plans and kernels. An implementation owns its threads and scratch memory; calls come from one
+// thread at a time. Arguments were validated by the plan: kernels do not check them again.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+
+namespace ved::ops {
+
+// What greedy decoding and beam search need of one row of logits, in one pass over it.
+struct RowSummary {
+  int32_t argmax;      // lowest index among equal maxima
+  float max;
+  float logSumExp;     // log sum_i exp(logits[i])
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;           // "reference", "cpu:avx512", ...
+  virtual bool fusesEpilogues() const = 0;        // false: the plan runs the unfused op list
+  virtual int threads() const = 0;
+
+  virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) = 0;
+  virtual const float* biasOf(const LinearWeight& weight) const = 0;  // [out], zeros where the layer has none
+
+  virtual void linear(const LinearArgs&) = 0;
+  virtual void layerNorm(const LayerNormArgs&) = 0;
+  virtual void encoderAttention(const EncoderAttentionArgs&) = 0;
+  virtual void cachedAttention(const CachedAttentionArgs&) = 0;
+  virtual void writeCache(const WriteCacheArgs&) = 0;
+  virtual void patches(const PatchesArgs&) = 0;
+  virtual void assembleTokens(const AssembleTokensArgs&) = 0;
+  virtual void embedTokens(const EmbedTokensArgs&) = 0;
+  virtual void addBias(const AddBiasArgs&) = 0;
+  virtual void activate(const ActivateArgs&) = 0;
+  virtual void add(const AddArgs&) = 0;
+  // rows of logits [rows, vocab], row stride ld -> one summary each
+  virtual void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) = 0;
+};
+
+// Scalar, double accumulation, one thread: slow and obviously right. The oracle of every other implementation.
+std::unique_ptr<Backend> makeReferenceBackend();
+
+enum class CpuIsa { Auto, Scalar, Avx2, Avx512, Neon };
+// threads 0: chosen from the machine. Throws ved::Error (Unsupported) when the ISA is not available here.
+std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads);
+// Those this machine and this build can run, best first; Scalar is always there.
+bool cpuIsaAvailable(CpuIsa isa);
+CpuIsa bestCpuIsa();
+const char* cpuIsaName(CpuIsa isa);
+
+}  // namespace ved::ops

@@ -1,0 +1,72 @@
+// The CPU backend: one table of kernels, one thread pool, scratch memory per worker. Nothing lives outside the object.
+#pragma once
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/thread_pool.h"
+#include "ops/backend.h"
+#include "ops/cpu/kernel_table.h"
+
+namespace ved::ops::cpu {
+
+// Weights in panels [ceil(out / NR)][in][NR]; lanes behind the last output are zero.
+class CpuWeight final : public LinearWeight {
+ public:
+  CpuWeight(const KernelTable& kernels, int64_t in, int64_t out, bool hasBias);
+  size_t bytes() const override { return (panels_.size() + bias_.size()) * sizeof(float); }
+  void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
+                int64_t outStride, int64_t inStride) override;
+  void setBias(int64_t outBegin, int64_t outCount, const float* data) override;
+
+  int64_t panelCount() const { return panelCount_; }
+  int64_t panelFloats() const { return in * kernels_->panelWidth; }
+  const float* panel(int64_t index) const { return panels_.data() + index * panelFloats(); }
+  const float* bias() const { return bias_.data(); }
+
+ private:
+  const KernelTable* kernels_;
+  int64_t panelCount_;
+  AlignedFloats panels_;
+  AlignedFloats bias_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const KernelTable& kernels, int threads);
+  std::string name() const override { return std::string("cpu:") + kernels_->name; }
+  bool fusesEpilogues() const override { return true; }
+  int threads() const override { return pool_.threads(); }
+
+  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) override;
+  const float* biasOf(const LinearWeight& weight) const override;
+
+  void linear(const LinearArgs&) override;
+  void layerNorm(const LayerNormArgs&) override;
+  void encoderAttention(const EncoderAttentionArgs&) override;
+  void cachedAttention(const CachedAttentionArgs&) override;
+  void writeCache(const WriteCacheArgs&) override;
+  void patches(const PatchesArgs&) override;
+  void assembleTokens(const AssembleTokensArgs&) override;
+  void embedTokens(const EmbedTokensArgs&) override;
+  void addBias(const AddBiasArgs&) override;
+  void activate(const ActivateArgs&) override;
+  void add(const AddArgs&) override;
+  void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override;
+
+ private:
+  // body(first, last) over chunks of rows; on the calling thread alone when the whole is not worth waking anybody.
+  template <class Body>
+  void forRows(int64_t rows, int64_t floatsPerRow, Body&& body) {
+    constexpr int64_t kWorthWaking = 32 * 1024;  // floats touched: a few microseconds
+    const bool small = rows < 2 || rows * floatsPerRow < kWorthWaking;
+    const int64_t chunks = small ? 1 : rows < 8 * threads() ? rows : 8 * threads();
+    pool_.parallelFor(chunks, [&](int64_t c, int) { body(rows * c / chunks, rows * (c + 1) / chunks); });
+  }
+
+  const KernelTable* kernels_;
+  ThreadPool pool_;
+  AlignedFloats packed_;                  // the rows of the linear op in progress, in tiles
+  std::vector<AlignedFloats> scratch_;    // by worker
+};
+
+}  // namespace ved::ops::cpu

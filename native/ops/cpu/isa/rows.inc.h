@@ -1,0 +1,161 @@
+// Kernels that work along one row: LayerNorm, softmax, cached attention, summary of logits. Included once per ISA.
+#pragma once
+#include <math.h>
+
+#include "ops/cpu/isa/math.inc.h"
+#include "ops/cpu/kernel_table.h"
+
+namespace ved::ops::cpu {
+namespace {
+
+constexpr float kLowest = -HUGE_VALF;
+
+// f(vector index, lanes) over n floats; the last call may have fewer lanes than a vector.
+template <class F>
+inline void forVectors(int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + Vec::kWidth <= n; i += Vec::kWidth) f(i, Vec::kWidth);
+  if (i < n) f(i, n - i);
+}
+
+inline Vec loadLanes(const float* p, int64_t lanes) {
+  return lanes >= Vec::kWidth ? Vec::load(p) : Vec::loadN(p, lanes);
+}
+
+inline void storeLanes(Vec v, float* p, int64_t lanes) {
+  if (lanes >= Vec::kWidth) v.store(p);
+  else v.storeN(p, lanes);
+}
+
+// Lanes behind the end read as `fill`.
+inline Vec loadFilled(const float* p, int64_t lanes, float fill) {
+  if (lanes >= Vec::kWidth) return Vec::load(p);
+  float padded[Vec::kWidth];
+  for (int i = 0; i < Vec::kWidth; ++i) padded[i] = i < lanes ? p[i] : fill;
+  return Vec::load(padded);
+}
+
+void layerNormRow(const float* x, float* y, int64_t width, const float* gamma, const float* beta, float eps) {
+  Vec sum = Vec::zero();
+  forVectors(width, [&](int64_t i, int64_t n) { sum = Vec::add(sum, loadLanes(x + i, n)); });
+  const float mean = Vec::reduceAdd(sum) / static_cast<float>(width);
+  const Vec m = Vec::set1(mean);
+  Vec squares = Vec::zero();
+  forVectors(width, [&](int64_t i, int64_t n) {
+    const Vec d = Vec::sub(loadFilled(x + i, n, mean), m);
+    squares = Vec::fma(d, d, squares);
+  });
+  const Vec inverse = Vec::set1(1.0f / sqrtf(Vec::reduceAdd(squares) / static_cast<float>(width) + eps));
+  forVectors(width, [&](int64_t i, int64_t n) {
+    const Vec d = Vec::mul(Vec::sub(loadLanes(x + i, n), m), inverse);
+    storeLanes(Vec::fma(d, loadLanes(gamma + i, n), loadLanes(beta + i, n)), y + i, n);
+  });
+}
+
+// A NaN does not win the maximum but reaches every output through the sum.
+void softmaxRow(float* s, int64_t n, float scale) {
+  Vec top = Vec::set1(kLowest);
+  const Vec factor = Vec::set1(scale);
+  forVectors(n, [&](int64_t i, int64_t lanes) {
+    const Vec v = Vec::mul(loadLanes(s + i, lanes), factor);
+    storeLanes(v, s + i, lanes);
+    top = Vec::max(lanes >= Vec::kWidth ? v : loadFilled(s + i, lanes, kLowest), top);
+  });
+  const Vec max = Vec::set1(Vec::reduceMax(top));
+  Vec sum = Vec::zero();
+  forVectors(n, [&](int64_t i, int64_t lanes) {
+    const Vec e = exp(Vec::sub(loadFilled(s + i, lanes, kLowest), max));
+    storeLanes(e, s + i, lanes);
+    sum = Vec::add(sum, e);
+  });
+  const Vec inverse = Vec::set1(1.0f / Vec::reduceAdd(sum));
+  forVectors(n, [&](int64_t i, int64_t lanes) {
+    storeLanes(Vec::mul(loadLanes(s + i, lanes), inverse), s + i, lanes);
+  });
+}
+
+inline int64_t cacheOffset(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t position) {
+  const int64_t named = a.slotOfToken[token];
+  const int64_t slot = a.slots ? a.slots[named * a.capacity + position] : named;
+  return ((slot * a.heads + head) * a.capacity + position) * a.headDim;
+}
+
+inline float dot(const float* a, const float* b, int64_t n) {
+  Vec sum = Vec::zero();
+  forVectors(n, [&](int64_t i, int64_t lanes) { sum = Vec::fma(loadLanes(a + i, lanes), loadLanes(b + i, lanes), sum); });
+  return Vec::reduceAdd(sum);
+}
+
+// out[0, V * width) = sum over positions, in their order, of weight * value
+template <int V>
+void mixValues(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t d, const float* weights,
+               const uint8_t* mask, float* out) {
+  Vec acc[V];
+  for (int j = 0; j < V; ++j) acc[j] = Vec::zero();
+  for (int64_t p = 0; p < a.lengthOfToken[token]; ++p) {
+    if (mask && !mask[p]) continue;  // what lies there may be anything
+    const float* value = a.values + cacheOffset(a, token, head, p) + d;
+    const Vec w = Vec::set1(weights[p]);
+    for (int j = 0; j < V; ++j) {
+      const int64_t left = a.headDim - d - j * Vec::kWidth;
+      acc[j] = Vec::fma(w, loadLanes(value + j * Vec::kWidth, left), acc[j]);
+    }
+  }
+  for (int j = 0; j < V; ++j) storeLanes(acc[j], out + d + j * Vec::kWidth, a.headDim - d - j * Vec::kWidth);
+}
+
+bool anyVisible(const uint8_t* mask, int64_t length) {
+  for (int64_t p = 0; p < length; ++p)
+    if (mask[p]) return true;
+  return false;
+}
+
+void cachedAttention(const CachedAttentionArgs& a, int64_t token, int64_t head, float* scores) {
+  const int64_t length = a.lengthOfToken[token];
+  const uint8_t* mask = a.maskOfToken ? a.maskOfToken[token] : nullptr;
+  const float* q = a.q + token * a.ldq + head * a.headDim;
+  if (mask && !anyVisible(mask, length)) {
+    for (int64_t p = 0; p < length; ++p) scores[p] = 0.0f;
+  } else {
+    for (int64_t p = 0; p < length; ++p)
+      scores[p] = mask && !mask[p] ? kLowest : a.scale * dot(q, a.keys + cacheOffset(a, token, head, p), a.headDim);
+    softmaxRow(scores, length, 1.0f);
+  }
+  float* out = a.out + token * a.ldo + head * a.headDim;
+  int64_t d = 0;
+  for (; d + 4 * Vec::kWidth <= a.headDim; d += 4 * Vec::kWidth) mixValues<4>(a, token, head, d, scores, mask, out);
+  for (; d < a.headDim; d += Vec::kWidth) mixValues<1>(a, token, head, d, scores, mask, out);
+  if (!a.probabilities) return;
+  float* row = a.probabilities + (token * a.heads + head) * a.capacity;
+  for (int64_t p = 0; p < a.capacity; ++p) row[p] = p < length ? scores[p] : 0.0f;
+}
+
+int64_t firstEqual(const float* x, int64_t n, float value) {
+  const Vec v = Vec::set1(value);
+  int64_t i = 0;
+  while (i + Vec::kWidth <= n && !Vec::anyEqual(Vec::load(x + i), v)) i += Vec::kWidth;
+  while (i < n && x[i] != value) ++i;
+  return i < n ? i : 0;
+}
+
+RowSummary summarizeRow(const float* logits, int64_t vocab) {
+  Vec top = Vec::set1(kLowest);
+  forVectors(vocab, [&](int64_t i, int64_t n) { top = Vec::max(loadFilled(logits + i, n, kLowest), top); });
+  const float max = Vec::reduceMax(top);
+  const bool finite = max - max == 0.0f;
+  // With an infinite maximum the sum only tells whether there is a NaN.
+  const Vec shift = Vec::set1(finite ? max : 0.0f);
+  Vec sum = Vec::zero();
+  forVectors(vocab, [&](int64_t i, int64_t n) {
+    sum = Vec::add(sum, exp(Vec::sub(loadFilled(logits + i, n, kLowest), shift)));
+  });
+  const float total = Vec::reduceAdd(sum);
+  RowSummary s;
+  s.max = max;
+  s.argmax = max == kLowest ? 0 : static_cast<int32_t>(firstEqual(logits, vocab, max));
+  s.logSumExp = total != total ? total : finite ? max + logf(total) : max;
+  return s;
+}
+
+}  // namespace
+}  // namespace ved::ops::cpu

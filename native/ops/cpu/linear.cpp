@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <cstring>
+
+#include "ops/cpu/cpu_backend.h"
+
+namespace ved::ops::cpu {
+
+namespace {
+
+constexpr int64_t kPackedBlockBytes = 448 * 1024;  // packed rows that stay in L2 while panels stream past
+constexpr int64_t kWorthWaking = 1 << 17;          // multiply-adds: a few microseconds of one core
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How one linear op is cut: rows into tiles of at most MR, tiles into blocks that fit L2, panels into groups;
+// a task is one (block, group).
+struct Cut {
+  int64_t rows, in;
+  int64_t tiles, tilesPerBlock, blocks, groups;
+
+  int64_t firstRow(int64_t tile) const { return rows * tile / tiles; }
+  // Tiles are padded: packRows stores whole vectors.
+  int64_t packedOffset(int64_t tile) const { return firstRow(tile) * in + tile * kPackSlack; }
+  int64_t packedFloats() const { return rows * in + tiles * kPackSlack; }
+};
+
+Cut cutOf(const KernelTable& kernels, const CpuWeight& weight, int64_t rows, int threads) {
+  Cut c{rows, weight.in, ceilDiv(rows, kernels.tileRows), 0, 0, 0};
+  const int64_t tileBytes = std::max<int64_t>(1, weight.in * ceilDiv(rows, c.tiles) * 4);
+  c.tilesPerBlock = std::max<int64_t>(4, kPackedBlockBytes / tileBytes);
+  c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
+  c.tilesPerBlock = ceilDiv(c.tiles, c.blocks);
+  c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
+  const bool alone = threads == 1 || rows * weight.in * weight.out < kWorthWaking;
+  c.groups = alone ? 1 : std::min(weight.panelCount(), std::max<int64_t>(1, ceilDiv(8 * threads, c.blocks)));
+  return c;
+}
+
+void prefetchTile(const float* y, int64_t ldy, int64_t rows, int64_t columns) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t n = 0; n < columns; n += 16) __builtin_prefetch(y + i * ldy + n, 1, 3);
+#else
+  static_cast<void>(y), static_cast<void>(ldy), static_cast<void>(rows), static_cast<void>(columns);
+#endif
+}
+
+struct Task {
+  const KernelTable& kernels;
+  const CpuWeight& weight;
+  const LinearArgs& args;
+  const Cut& cut;
+  const float* packed;
+
+  void tile(int64_t p, int64_t t, const float* prefetch, int64_t prefetchLines) const {
+    alignas(64) float out[kMaxTileRows * kMaxPanelWidth];
+    const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
+    const int64_t column = p * kernels.panelWidth;
+    EpilogueArgs e{out, rows, std::min<int64_t>(kernels.panelWidth, weight.out - column),
+                   args.useBias ? weight.bias() + column : nullptr,
+                   args.residual ? args.residual + row * args.ldr + column : nullptr, args.ldr,
+                   args.y + row * args.ldy + column, args.ldy};
+    prefetchTile(e.y, e.ldy, rows, e.columns);  // 5 % of an encoder layer: stores would wait for their lines
+    kernels.panel[rows](packed + cut.packedOffset(t), weight.panel(p), weight.in, out, kernels.panelWidth, prefetch,
+                        prefetchLines);
+    kernels.epilogue(e, args.activation);
+  }
+
+  // Every panel is read once from memory and used by all tiles of the block, which fetch shares of the next panel.
+  void run(int64_t index) const {
+    const int64_t block = index / cut.groups, group = index % cut.groups;
+    const int64_t firstTile = block * cut.tilesPerBlock, lastTile = std::min(cut.tiles, firstTile + cut.tilesPerBlock);
+    const int64_t firstPanel = weight.panelCount() * group / cut.groups;
+    const int64_t lastPanel = weight.panelCount() * (group + 1) / cut.groups;
+    const int64_t lines = ceilDiv(weight.panelFloats(), 16 * (lastTile - firstTile));
+    const bool alone = lastTile - firstTile == 1;
+    for (int64_t p = firstPanel; p < lastPanel; ++p)
+      for (int64_t t = firstTile; t < lastTile; ++t) {
+        const bool more = p + 1 < weight.panelCount();
+        const float* next = weight.panel(more ? p + 1 : p) + (t - firstTile) * lines * 16;
+        tile(p, t, alone ? nullptr : next, more ? lines : 0);
+      }
+  }
+};
+
+}  // namespace
+
+CpuWeight::CpuWeight(const KernelTable& kernels, int64_t inSize, int64_t outSize, bool withBias)
+    : kernels_(&kernels), panelCount_(ceilDiv(outSize, kernels.panelWidth)) {
+  in = inSize;
+  out = outSize;
+  hasBias = withBias;
+  panels_ = AlignedFloats(static_cast<size_t>(panelCount_ * panelFloats() + kPackSlack));
+  bias_ = AlignedFloats(static_cast<size_t>(panelCount_ * kernels.panelWidth));
+  if (panels_.size()) std::memset(panels_.data(), 0, panels_.size() * sizeof(float));
+  if (bias_.size()) std::memset(bias_.data(), 0, bias_.size() * sizeof(float));
+}
+
+void CpuWeight::setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
+                         int64_t outStride, int64_t inStride) {
+  const int64_t width = kernels_->panelWidth, outEnd = outBegin + outCount;
+  for (int64_t n = outBegin; n < outEnd;) {
+    const int64_t p = n / width, lane = n % width, lanes = std::min(width - lane, outEnd - n);
+    float* to = panels_.data() + p * panelFloats() + inBegin * width + lane;
+    const float* from = data + (n - outBegin) * outStride;
+    // packRows overwrites neighbouring lanes, so only where the block fills all of a full panel.
+    if (inStride == 1 && lanes == width) {
+      kernels_->packRows(from, outStride, lanes, inCount, to, width);
+    } else {
+      for (int64_t k = 0; k < inCount; ++k)
+        for (int64_t i = 0; i < lanes; ++i) to[k * width + i] = from[i * outStride + k * inStride];
+    }
+    n += lanes;
+  }
+}
+
+void CpuWeight::setBias(int64_t outBegin, int64_t outCount, const float* data) {
+  std::copy(data, data + outCount, bias_.data() + outBegin);
+}
+
+std::unique_ptr<LinearWeight> CpuBackend::makeLinear(int64_t in, int64_t out, bool hasBias) {
+  return std::make_unique<CpuWeight>(*kernels_, in, out, hasBias);
+}
+
+const float* CpuBackend::biasOf(const LinearWeight& weight) const {
+  return static_cast<const CpuWeight&>(weight).bias();
+}
+
+void CpuBackend::linear(const LinearArgs& a) {
+  const auto& weight = static_cast<const CpuWeight&>(*a.weight);
+  if (a.rows <= 0 || weight.out <= 0) return;
+  const Cut cut = cutOf(*kernels_, weight, a.rows, threads());
+  float* packed = packed_.atLeast(static_cast<size_t>(cut.packedFloats()));
+  auto pack = [&](int64_t t, int) {
+    const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
+    kernels_->packRows(a.x + row * a.ldx, a.ldx, rows, weight.in, packed + cut.packedOffset(t), rows);
+  };
+  if (cut.groups == 1 && cut.blocks == 1) {
+    for (int64_t t = 0; t < cut.tiles; ++t) pack(t, 0);
+  } else {
+    pool_.parallelFor(cut.tiles, pack);
+  }
+  const Task task{*kernels_, weight, a, cut, packed};
+  pool_.parallelFor(cut.blocks * cut.groups, [&](int64_t index, int) { task.run(index); });
+}
+
+}  // namespace ved::ops::cpu

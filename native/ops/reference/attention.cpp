@@ -1,0 +1,90 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ops/reference/reference.h"
+
+namespace ved::ops::reference {
+
+namespace {
+
+double dot(const float* a, const float* b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+// In place; hidden positions are -inf. A row with nothing visible becomes all zeros.
+void softmax(std::vector<double>& s) {
+  const double hidden = -std::numeric_limits<double>::infinity();
+  double max = hidden;
+  for (double v : s) max = std::max(max, v);
+  double sum = 0;
+  for (double& v : s) {
+    v = v == hidden ? 0.0 : std::exp(v - max);
+    sum += v;
+  }
+  for (double& v : s) v = sum == 0 ? 0.0 : v / sum;
+}
+
+// The cache slot that holds `position` for token t.
+int64_t slotAt(const CachedAttentionArgs& a, int64_t t, int64_t position) {
+  return a.slots ? a.slots[a.slotOfToken[t] * a.capacity + position] : a.slotOfToken[t];
+}
+
+void cachedOne(const CachedAttentionArgs& a, int64_t t, int64_t h) {
+  const int64_t length = a.lengthOfToken[t];
+  const uint8_t* mask = a.maskOfToken ? a.maskOfToken[t] : nullptr;
+  auto offset = [&](int64_t p) { return ((slotAt(a, t, p) * a.heads + h) * a.capacity + p) * a.headDim; };
+  std::vector<double> s(static_cast<size_t>(length), -std::numeric_limits<double>::infinity());
+  for (int64_t p = 0; p < length; ++p)
+    if (!mask || mask[p]) s[p] = a.scale * dot(a.q + t * a.ldq + h * a.headDim, a.keys + offset(p), a.headDim);
+  softmax(s);
+  for (int64_t d = 0; d < a.headDim; ++d) {
+    double sum = 0;
+    for (int64_t p = 0; p < length; ++p)
+      if (!mask || mask[p]) sum += s[p] * a.values[offset(p) + d];
+    a.out[t * a.ldo + h * a.headDim + d] = static_cast<float>(sum);
+  }
+  if (!a.probabilities) return;
+  float* row = a.probabilities + (t * a.heads + h) * a.capacity;
+  for (int64_t p = 0; p < a.capacity; ++p) row[p] = p < length ? static_cast<float>(s[p]) : 0.0f;
+}
+
+}  // namespace
+
+void encoderAttention(const EncoderAttentionArgs& a) {
+  const int64_t width = a.heads * a.headDim, ld = 3 * width;
+  std::vector<double> s(static_cast<size_t>(a.tokens));
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t h = 0; h < a.heads; ++h)
+      for (int64_t t = 0; t < a.tokens; ++t) {
+        const float* image = a.qkv + b * a.tokens * ld + h * a.headDim;
+        for (int64_t u = 0; u < a.tokens; ++u)
+          s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
+        softmax(s);
+        for (int64_t d = 0; d < a.headDim; ++d) {
+          double sum = 0;
+          for (int64_t u = 0; u < a.tokens; ++u) sum += s[u] * image[u * ld + 2 * width + d];
+          a.out[(b * a.tokens + t) * width + h * a.headDim + d] = static_cast<float>(sum);
+        }
+      }
+}
+
+void cachedAttention(const CachedAttentionArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t h = 0; h < a.heads; ++h) cachedOne(a, t, h);
+}
+
+void writeCache(const WriteCacheArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t h = 0; h < a.heads; ++h)
+      for (int64_t d = 0; d < a.headDim; ++d) {
+        const int64_t to = ((a.slotOfToken[t] * a.heads + h) * a.capacity + a.positionOfToken[t]) * a.headDim + d;
+        a.keys[to] = a.k[t * a.ldk + h * a.headDim + d];
+        a.values[to] = a.v[t * a.ldv + h * a.headDim + d];
+      }
+}
+
+}  // namespace ved::ops::reference

@@ -1,0 +1,17 @@
+// Scalar, double-accumulating forms of every op: the oracle. Written for reading, not for speed.
+#pragma once
+#include "ops/backend.h"
+
+namespace ved::ops::reference {
+
+double activation(double x, Activation kind);
+void encoderAttention(const EncoderAttentionArgs&);
+void cachedAttention(const CachedAttentionArgs&);
+void writeCache(const WriteCacheArgs&);
+void patches(const PatchesArgs&);
+void assembleTokens(const AssembleTokensArgs&);
+void embedTokens(const EmbedTokensArgs&);
+void layerNorm(const LayerNormArgs&);
+RowSummary summarize(const float* logits, int64_t vocab);
+
+}  // namespace ved::ops::reference

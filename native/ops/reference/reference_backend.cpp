@@ -1,0 +1,85 @@
+#include <vector>
+
+#include "ops/reference/reference.h"
+
+namespace ved::ops {
+
+namespace {
+
+class ReferenceWeight final : public LinearWeight {
+ public:
+  ReferenceWeight(int64_t inSize, int64_t outSize, bool withBias)
+      : w(static_cast<size_t>(inSize * outSize)), bias(static_cast<size_t>(outSize)) {
+    in = inSize;
+    out = outSize;
+    hasBias = withBias;
+  }
+  size_t bytes() const override { return (w.size() + bias.size()) * sizeof(float); }
+  void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
+                int64_t outStride, int64_t inStride) override {
+    for (int64_t i = 0; i < outCount; ++i)
+      for (int64_t j = 0; j < inCount; ++j)
+        w[(outBegin + i) * in + inBegin + j] = data[i * outStride + j * inStride];
+  }
+  void setBias(int64_t outBegin, int64_t outCount, const float* data) override {
+    for (int64_t i = 0; i < outCount; ++i) bias[outBegin + i] = data[i];
+  }
+
+  std::vector<float> w;  // [out, in]
+  std::vector<float> bias;
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::string name() const override { return "reference"; }
+  bool fusesEpilogues() const override { return false; }
+  int threads() const override { return 1; }
+
+  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) override {
+    return std::make_unique<ReferenceWeight>(in, out, hasBias);
+  }
+  const float* biasOf(const LinearWeight& weight) const override {
+    return static_cast<const ReferenceWeight&>(weight).bias.data();
+  }
+
+  void linear(const LinearArgs& a) override {
+    const auto& weight = static_cast<const ReferenceWeight&>(*a.weight);
+    for (int64_t m = 0; m < a.rows; ++m)
+      for (int64_t n = 0; n < weight.out; ++n) {
+        double sum = 0;
+        for (int64_t k = 0; k < weight.in; ++k)
+          sum += static_cast<double>(a.x[m * a.ldx + k]) * weight.w[n * weight.in + k];
+        if (a.useBias) sum += weight.bias[n];
+        sum = reference::activation(sum, a.activation);
+        if (a.residual) sum += a.residual[m * a.ldr + n];
+        a.y[m * a.ldy + n] = static_cast<float>(sum);
+      }
+  }
+  void layerNorm(const LayerNormArgs& a) override { reference::layerNorm(a); }
+  void encoderAttention(const EncoderAttentionArgs& a) override { reference::encoderAttention(a); }
+  void cachedAttention(const CachedAttentionArgs& a) override { reference::cachedAttention(a); }
+  void writeCache(const WriteCacheArgs& a) override { reference::writeCache(a); }
+  void patches(const PatchesArgs& a) override { reference::patches(a); }
+  void assembleTokens(const AssembleTokensArgs& a) override { reference::assembleTokens(a); }
+  void embedTokens(const EmbedTokensArgs& a) override { reference::embedTokens(a); }
+  void addBias(const AddBiasArgs& a) override {
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t i = 0; i < a.width; ++i) a.y[r * a.width + i] += a.bias[i];
+  }
+  void activate(const ActivateArgs& a) override {
+    for (int64_t i = 0; i < a.rows * a.width; ++i)
+      a.y[i] = static_cast<float>(reference::activation(a.y[i], a.activation));
+  }
+  void add(const AddArgs& a) override {
+    for (int64_t i = 0; i < a.rows * a.width; ++i) a.y[i] += a.x[i];
+  }
+  void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override {
+    for (int64_t r = 0; r < rows; ++r) out[r] = reference::summarize(logits + r * ld, vocab);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> makeReferenceBackend() { return std::make_unique<ReferenceBackend>(); }
+
+}  // namespace ved::ops

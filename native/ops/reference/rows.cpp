@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "ops/reference/reference.h"
+
+namespace ved::ops::reference {
+
+void layerNorm(const LayerNormArgs& a) {
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const float* x = a.x + r * a.ldx;
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < a.width; ++i) mean += x[i];
+    mean /= static_cast<double>(a.width);
+    for (int64_t i = 0; i < a.width; ++i) variance += (x[i] - mean) * (x[i] - mean);
+    variance /= static_cast<double>(a.width);
+    const double inverse = 1.0 / std::sqrt(variance + a.eps);
+    for (int64_t i = 0; i < a.width; ++i)
+      a.y[r * a.ldy + i] = static_cast<float>((x[i] - mean) * inverse * a.gamma[i] + a.beta[i]);
+  }
+}
+
+// A NaN never wins the argmax and always makes the sum NaN.
+RowSummary summarize(const float* logits, int64_t vocab) {
+  const float lowest = -std::numeric_limits<float>::infinity();
+  RowSummary s{0, lowest, 0};
+  for (int64_t i = 0; i < vocab; ++i)
+    if (logits[i] > s.max) s = {static_cast<int32_t>(i), logits[i], 0};
+  double sum = 0;
+  bool nan = false;
+  for (int64_t i = 0; i < vocab; ++i) {
+    nan = nan || std::isnan(logits[i]);
+    sum += std::exp(static_cast<double>(logits[i]) - s.max);
+  }
+  s.logSumExp = nan                 ? std::numeric_limits<float>::quiet_NaN()
+                : std::isinf(s.max) ? s.max
+                                    : static_cast<float>(s.max + std::log(sum));
+  return s;
+}
+
+void patches(const PatchesArgs& a) {
+  const int64_t gridH = a.height / a.patchH, gridW = a.width / a.patchW;
+  float* out = a.patches;
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t gy = 0; gy < gridH; ++gy)
+      for (int64_t gx = 0; gx < gridW; ++gx)
+        for (int64_t c = 0; c < a.channels; ++c)
+          for (int64_t y = 0; y < a.patchH; ++y)
+            for (int64_t x = 0; x < a.patchW; ++x)
+              *out++ = a.pixels[((b * a.channels + c) * a.height + gy * a.patchH + y) * a.width + gx * a.patchW + x];
+}
+
+void assembleTokens(const AssembleTokensArgs& a) {
+  const int64_t tokens = a.prefix + a.patchTokens;
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t i = 0; i < tokens; ++i)
+      for (int64_t d = 0; d < a.width; ++d) {
+        const float token = i < a.prefix ? a.prefixTokens[i * a.width + d]
+                                         : a.patches[(b * a.patchTokens + i - a.prefix) * a.width + d];
+        a.out[(b * tokens + i) * a.width + d] = token + a.positions[i * a.width + d];
+      }
+}
+
+void embedTokens(const EmbedTokensArgs& a) {
+  for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t d = 0; d < a.width; ++d)
+      a.out[t * a.width + d] = static_cast<float>(static_cast<double>(a.scale) * a.table[a.ids[t] * a.width + d] +
+                                                  a.positions[a.positionIds[t] * a.width + d]);
+}
+
+}  // namespace ved::ops::reference

@@ -1,0 +1,210 @@
+#include <cmath>
+#include <limits>
+
+#include "op_support.h"
+
+using namespace ved;
+using namespace ved::ops;
+using namespace ved::test;
+
+namespace {
+
+// Scores: headDim products of factors <= 2 in magnitude, off by headDim eps 4 headDim scale; an error d of a score moves
+// a weight by a factor e^d; the mix adds its own tokens eps. Values are <= 2.
+double tolerance(int64_t headDim, int64_t length, float scale) {
+  const double h = static_cast<double>(headDim);
+  return 4.0 * kEps * (std::sqrt(h) * 4.0 * h * std::fabs(scale) + 8.0 + std::sqrt(static_cast<double>(length)) * 4.0);
+}
+
+void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads, int64_t headDim, uint64_t seed) {
+  Random random(seed);
+  const int64_t width = heads * headDim;
+  Guarded qkv(static_cast<size_t>(batch * tokens * 3 * width), random, 2.0f);
+  Guarded out(static_cast<size_t>(batch * tokens * width));
+  std::vector<float> want(out.size());
+  const float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
+  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale};
+  makeReferenceBackend()->encoderAttention(a);
+  a.out = out.data();
+  backend.encoderAttention(a);
+  const std::string what = backend.name() + " encoder T " + std::to_string(tokens) + " D " + std::to_string(headDim);
+  for (size_t i = 0; i < want.size(); ++i)
+    if (!checkClose(out[i], want[i], tolerance(headDim, tokens, scale), what)) return;
+  CHECK(out.intact());
+}
+
+struct CachedCase {
+  int64_t tokens, heads, headDim, capacity;
+  bool self, masked, probabilities;
+  uint64_t seed;
+};
+
+// Everything a cached attention reads, with NaN wherever it must not look.
+struct CachedData {
+  explicit CachedData(const CachedCase& c)
+      : random(c.seed), slotCount(5), width(c.heads * c.headDim), q(static_cast<size_t>(c.tokens * (width + 3)), random, 2.0f),
+        keys(static_cast<size_t>(slotCount * c.heads * c.capacity * c.headDim), random, 2.0f),
+        values(keys.size(), random, 2.0f), slots(static_cast<size_t>(slotCount * c.capacity)) {
+    for (int32_t& s : slots) s = static_cast<int32_t>(random.below(slotCount));
+    masks.resize(static_cast<size_t>(c.tokens));
+    for (int64_t t = 0; t < c.tokens; ++t) {
+      slotOfToken.push_back(static_cast<int32_t>(random.below(slotCount)));
+      lengthOfToken.push_back(static_cast<int32_t>(t == 0 ? c.capacity : 1 + random.below(c.capacity)));
+      auto& mask = masks[static_cast<size_t>(t)];
+      for (int64_t p = 0; p < c.capacity; ++p) mask.push_back(random.below(3) != 0);
+      if (t == 1) std::fill(mask.begin(), mask.end(), uint8_t{0});  // nothing visible at all
+      maskOfToken.push_back(t % 3 == 2 ? nullptr : mask.data());
+    }
+    args = {q.data(), width + 3, keys.data(), values.data(), c.capacity, nullptr, width, c.tokens, c.heads, c.headDim,
+            1.0f / std::sqrt(static_cast<float>(c.headDim)), slotOfToken.data(), lengthOfToken.data(),
+            c.self ? slots.data() : nullptr, c.masked ? maskOfToken.data() : nullptr, nullptr};
+  }
+  Random random;
+  int64_t slotCount, width;
+  Guarded q, keys, values;
+  std::vector<int32_t> slots, slotOfToken, lengthOfToken;
+  std::vector<std::vector<uint8_t>> masks;
+  std::vector<const uint8_t*> maskOfToken;
+  CachedAttentionArgs args;
+};
+
+void checkCached(Backend& backend, const CachedCase& c) {
+  CachedData d(c);
+  const size_t n = static_cast<size_t>(c.tokens * d.width), np = static_cast<size_t>(c.tokens * c.heads * c.capacity);
+  std::vector<float> want(n), wantP(np);
+  Guarded out(static_cast<size_t>(c.tokens * (d.width + 1))), p(np);
+  CachedAttentionArgs a = d.args;
+  a.out = want.data();
+  if (c.probabilities) a.probabilities = wantP.data();
+  makeReferenceBackend()->cachedAttention(a);
+  a.out = out.data(), a.ldo = d.width + 1;
+  if (c.probabilities) a.probabilities = p.data();
+  backend.cachedAttention(a);
+  const std::string what = backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity);
+  const double tol = tolerance(c.headDim, c.capacity, a.scale);
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    for (int64_t i = 0; i < d.width; ++i)
+      if (!checkClose(out[t * a.ldo + i], want[t * d.width + i], tol, what)) return;
+    CHECK(out.untouched(static_cast<size_t>(t * a.ldo + d.width)));
+  }
+  for (size_t i = 0; c.probabilities && i < np; ++i)
+    if (!checkClose(p[i], wantP[i], tol, what + " probabilities")) return;
+  CHECK(out.intact());
+  CHECK(p.intact());
+}
+
+}  // namespace
+
+VED_TEST(encoder_attention_every_size) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    for (int64_t i = 1; i <= 70; ++i) {
+      checkEncoder(*backend, 1, i, 2, 20, static_cast<uint64_t>(i));
+      checkEncoder(*backend, 2, 9, 3, i, 100u + static_cast<uint64_t>(i));
+    }
+    checkEncoder(*backend, 1, 197, 3, 64, 7);
+    checkEncoder(*backend, 1, 577, 1, 80, 8);
+  }
+}
+
+VED_TEST(cached_attention_every_size) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    for (int64_t i = 1; i <= 70; ++i) {
+      const auto seed = static_cast<uint64_t>(i);
+      checkCached(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, seed});
+      checkCached(*backend, {4, 3, i, 13, (i & 1) == 0, (i & 4) != 0, (i & 2) != 0, 100 + seed});
+    }
+    checkCached(*backend, {6, 12, 64, 1030, true, false, true, 7});
+    checkCached(*backend, {6, 12, 64, 577, false, true, false, 8});
+  }
+}
+
+// What a mask hides may be anything, and counts exactly nothing.
+VED_TEST(cached_attention_ignores_hidden_garbage) {
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(makeReferenceBackend());
+  for (const CpuIsa isa : availableIsas()) backends.push_back(makeCpuBackend(isa, 2));
+  for (const auto& backend : backends) {
+    Random random(4);
+    const int64_t capacity = 21, headDim = 19;
+    std::vector<float> q(headDim), keys(capacity * headDim), values(keys.size()), out(headDim), p(capacity), again(headDim);
+    for (auto* v : {&q, &keys, &values}) random.fill(v->data(), v->size());
+    std::vector<uint8_t> mask(capacity, 1);
+    mask[0] = mask[7] = mask[17] = 0;
+    const uint8_t* maskOfToken[] = {mask.data()};
+    const int32_t slot = 0, length = 18;
+    CachedAttentionArgs a{q.data(), headDim, keys.data(), values.data(), capacity, out.data(), headDim, 1, 1, headDim, 0.3f,
+                          &slot, &length, nullptr, maskOfToken, p.data()};
+    backend->cachedAttention(a);
+    for (int64_t d = 0; d < headDim; ++d)
+      for (int64_t position : {0, 7, 17, 18, 20})
+        keys[position * headDim + d] = values[position * headDim + d] = std::numeric_limits<float>::quiet_NaN();
+    a.out = again.data();
+    backend->cachedAttention(a);
+    CHECK(sameBits(out.data(), again.data(), out.size()));
+    for (int64_t position : {0, 7, 17, 18, 19, 20}) CHECK_EQ(p[position], 0.0f);
+  }
+}
+
+VED_TEST(attention_nan_is_not_hidden) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    Random random(6);
+    const int64_t tokens = 23, width = 2 * 18;
+    std::vector<float> qkv(tokens * 3 * width), out(tokens * width);
+    random.fill(qkv.data(), qkv.size());
+    qkv[11 * 3 * width + 5] = std::numeric_limits<float>::quiet_NaN();  // a query: only its own row and head
+    backend->encoderAttention({qkv.data(), out.data(), 1, tokens, 2, 18, 0.2f});
+    for (int64_t i = 0; i < tokens * width; ++i) CHECK(std::isnan(out[i]) == (i / width == 11 && i % width < 18));
+  }
+}
+
+VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
+  for (const CpuIsa isa : availableIsas()) {
+    Random random(21);
+    const int64_t batch = 3, tokens = 83, heads = 2, headDim = 40, image = tokens * heads * headDim;
+    std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
+    random.fill(qkv.data(), qkv.size());
+    const CachedCase c{9, 3, 40, 700, true, true, false, 5};
+    CachedData d(c);
+    std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
+    for (const int threads : {1, 2, 4}) {
+      const auto backend = makeCpuBackend(isa, threads);
+      EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f};
+      backend->encoderAttention(a);
+      CachedAttentionArgs k = d.args;
+      k.out = cached.data();
+      backend->cachedAttention(k);
+      if (threads == 1) want = got, wantCached = cached;
+      CHECK(sameBits(got.data(), want.data(), got.size()));
+      CHECK(sameBits(cached.data(), wantCached.data(), cached.size()));
+      a.batch = 1, a.qkv = qkv.data() + 2 * 3 * image;
+      backend->encoderAttention(a);
+      CHECK(sameBits(got.data(), want.data() + 2 * image, static_cast<size_t>(image)));
+      k.tokens = 1, k.q += 4 * k.ldq, k.slotOfToken += 4, k.lengthOfToken += 4, k.maskOfToken += 4;
+      backend->cachedAttention(k);
+      CHECK(sameBits(cached.data(), wantCached.data() + 4 * d.width, static_cast<size_t>(d.width)));
+    }
+  }
+}
+
+VED_TEST(write_cache_equals_reference) {
+  for (const CpuIsa isa : availableIsas())
+    for (int64_t headDim = 1; headDim <= 33; ++headDim) {
+      Random random(static_cast<uint64_t>(headDim));
+      const int64_t tokens = 4, heads = 3, capacity = 6, width = heads * headDim;
+      Guarded kv(static_cast<size_t>(tokens * (2 * width + 1)), random);
+      const size_t n = static_cast<size_t>(5 * heads * capacity * headDim);
+      Guarded keys(n), values(n), wantKeys(n), wantValues(n);
+      const int32_t slot[] = {4, 0, 2, 2}, position[] = {5, 0, 3, 4};
+      WriteCacheArgs a{kv.data(), kv.data() + width, 2 * width + 1, 2 * width + 1, keys.data(), values.data(), capacity,
+                       tokens, heads, headDim, slot, position};
+      makeCpuBackend(isa, 1)->writeCache(a);
+      a.keys = wantKeys.data(), a.values = wantValues.data();
+      makeReferenceBackend()->writeCache(a);
+      CHECK(sameBits(keys.data(), wantKeys.data(), n));
+      CHECK(sameBits(values.data(), wantValues.data(), n));
+      CHECK(keys.intact() && values.intact());
+    }
+}

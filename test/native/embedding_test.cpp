@@ -1,0 +1,73 @@
+#include <cmath>
+
+#include "op_support.h"
+
+using namespace ved;
+using namespace ved::ops;
+using namespace ved::test;
+
+VED_TEST(patches_equal_reference) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    for (int64_t patch = 1; patch <= 9; ++patch) {
+      Random random(static_cast<uint64_t>(patch));
+      PatchesArgs a{nullptr, nullptr, 2, 3, 4 * patch + patch / 2, 5 * patch + patch / 3, patch, patch + 1};
+      Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
+      const size_t n = static_cast<size_t>(a.batch * (a.height / a.patchH) * (a.width / a.patchW) * 3 * a.patchH * a.patchW);
+      Guarded got(n), want(n);
+      a.pixels = pixels.data(), a.patches = got.data();
+      backend->patches(a);
+      a.patches = want.data();
+      makeReferenceBackend()->patches(a);
+      CHECK(sameBits(got.data(), want.data(), n));
+      CHECK(got.intact() && want.intact());
+    }
+  }
+}
+
+// Hand-computed: two images of 2 x 4 pixels, one channel, patches of 2 x 2.
+VED_TEST(patches_reference_by_hand) {
+  std::vector<float> pixels(16), out(16);
+  for (size_t i = 0; i < 16; ++i) pixels[i] = static_cast<float>(i);
+  makeReferenceBackend()->patches({pixels.data(), out.data(), 2, 1, 2, 4, 2, 2});
+  const std::vector<float> want = {0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15};
+  CHECK(out == want);
+}
+
+VED_TEST(assemble_and_embed_equal_reference) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    for (int64_t width = 1; width <= 70; ++width)
+      for (int64_t prefix = 0; prefix <= 2; ++prefix) {
+        Random random(static_cast<uint64_t>(width * 3 + prefix));
+        const int64_t batch = 2, patchTokens = 5, tokens = prefix + patchTokens;
+        Guarded patches(static_cast<size_t>(batch * patchTokens * width), random);
+        Guarded tokensIn(static_cast<size_t>(prefix * width), random), positions(static_cast<size_t>(tokens * width), random);
+        const size_t n = static_cast<size_t>(batch * tokens * width);
+        Guarded got(n), want(n);
+        AssembleTokensArgs a{patches.data(), prefix ? tokensIn.data() : nullptr, positions.data(), got.data(), batch, prefix,
+                             patchTokens, width};
+        backend->assembleTokens(a);
+        a.out = want.data();
+        makeReferenceBackend()->assembleTokens(a);
+        CHECK(sameBits(got.data(), want.data(), n));
+        const int32_t ids[] = {4, 0, 3}, positionIds[] = {2, 4, 0};
+        Guarded e(static_cast<size_t>(3 * width)), wantE(static_cast<size_t>(3 * width));
+        EmbedTokensArgs b{patches.data(), positions.data(), e.data(), ids, positionIds, 3, width, 1.7f};
+        backend->embedTokens(b);
+        b.out = wantE.data();
+        makeReferenceBackend()->embedTokens(b);
+        // The product may round once more than in the reference: |1.7 x| + |position| <= 2.7.
+        for (size_t i = 0; i < e.size(); ++i) checkClose(e[i], wantE[i], 2 * 2.7 * kEps, "embed");
+        CHECK(got.intact() && e.intact());
+      }
+  }
+}
+
+VED_TEST(backends_name_themselves) {
+  CHECK_EQ(makeReferenceBackend()->name(), std::string("reference"));
+  CHECK(cpuIsaAvailable(CpuIsa::Scalar) && cpuIsaAvailable(CpuIsa::Auto));
+  CHECK_EQ(makeCpuBackend(CpuIsa::Auto, 1)->name(), std::string("cpu:") + cpuIsaName(bestCpuIsa()));
+  for (const CpuIsa isa : {CpuIsa::Avx2, CpuIsa::Avx512, CpuIsa::Neon})
+    if (!cpuIsaAvailable(isa)) CHECK_THROWS(makeCpuBackend(isa, 1));
+}

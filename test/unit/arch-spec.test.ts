@@ -1,0 +1,179 @@
+import test from 'ava';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { decoders, encoders } from '../../ts/arch/registry';
+import { buildModelSpec, VisionEncoderDecoderConfig } from '../../ts/arch/vision-encoder-decoder';
+import { ConfigError, UnsupportedError, WeightsError } from '../../ts/errors';
+import type { TensorTable } from '../../ts/files/tensor-table';
+import { validateModelSpec } from '../../ts/spec/validate';
+
+const GOLDEN = join(__dirname, '../golden/models');
+type Json = Record<string, unknown> & { encoder: Record<string, unknown>; decoder: Record<string, unknown> };
+const cases = JSON.parse(readFileSync(join(GOLDEN, 'cases.json'), 'utf8')) as {
+  name: string;
+  encoder: string;
+  decoder: string;
+}[];
+const readJson = (name: string) => JSON.parse(readFileSync(join(GOLDEN, name, 'config.json'), 'utf8')) as Json;
+
+/** The tensor table of a golden case, read without the package's own reader. */
+function readTable(name: string): TensorTable {
+  const folder = join(GOLDEN, name);
+  const table: TensorTable = { files: [], tensors: new Map() };
+  for (const file of readdirSync(folder).filter((entry) => /^model.*\.safetensors$/.test(entry))) {
+    const path = join(folder, file);
+    const bytes = readFileSync(path);
+    const start = 8 + Number(bytes.readBigUInt64LE(0));
+    table.files.push({ path, size: bytes.length, mtimeMs: statSync(path).mtimeMs });
+    const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, never>;
+    for (const [key, entry] of Object.entries<{ dtype: string; shape: number[]; data_offsets: [number, number] }>(
+      header,
+    )) {
+      if (key === '__metadata__') continue;
+      const [from, to] = entry.data_offsets;
+      table.tensors.set(key, {
+        file: path,
+        offset: start + from,
+        byteLength: to - from,
+        dtype: entry.dtype,
+        shape: entry.shape,
+      });
+    }
+  }
+  return table;
+}
+
+const build = (json: object, table: TensorTable) => buildModelSpec(VisionEncoderDecoderConfig.fromJSON(json), table);
+const gpt2 = () => [readJson('vit-gpt2'), readTable('vit-gpt2')] as const;
+
+test('every registered architecture has a golden case', (t) => {
+  for (const name of Object.keys(encoders))
+    t.true(
+      cases.some(({ encoder }) => encoder === name),
+      `encoder ${name}`,
+    );
+  for (const name of Object.keys(decoders))
+    t.true(
+      cases.some(({ decoder }) => decoder === name),
+      `decoder ${name}`,
+    );
+  for (const { config } of [...Object.values(encoders), ...Object.values(decoders)]) {
+    t.true(Object.hasOwn(encoders, config.modelType) || Object.hasOwn(decoders, config.modelType));
+  }
+});
+
+for (const { name } of cases.filter((entry) => !entry.name.endsWith('-bin'))) {
+  test(`${name}: every tensor is placed, the spec is plain data`, (t) => {
+    const table = readTable(name);
+    const { spec, source } = build(readJson(name), table);
+    const pooler = [...table.tensors.keys()].filter((key) => key.includes('.pooler.')).length;
+    t.is(source.tensors.length, table.tensors.size - pooler);
+    t.deepEqual(JSON.parse(JSON.stringify(spec)), spec);
+  });
+}
+
+test('specs say what the configs say', (t) => {
+  const vit = build(...gpt2()).spec;
+  t.like(vit.projection, { in: 26, out: 24 });
+  t.is(vit.decoder.head.parts[0]!.weight, vit.decoder.embedding.table);
+  const untied = build(readJson('vit-gpt2-untied'), readTable('vit-gpt2-untied')).spec;
+  t.is(untied.projection, null);
+  t.deepEqual(
+    untied.encoder.layers[0]!.attention.qkv.parts.map(({ bias }) => bias),
+    [null, null, null],
+  );
+  t.deepEqual(
+    untied.decoder.layers.map(({ crossAttention }) => crossAttention.scale),
+    [1, 1 / 2],
+  );
+  t.deepEqual(
+    untied.decoder.layers.map(({ selfAttention }) => selfAttention.scale),
+    [1, 1 / 2],
+  );
+  t.is(untied.decoder.layers[0]!.mlp.up.out, 96);
+  const deit = build(readJson('deit-trocr'), readTable('deit-trocr')).spec;
+  t.is(deit.encoder.embedding.positions.prefix, 2);
+  t.like(deit.decoder.embedding, { scale: Math.sqrt(24), positions: { kind: 'learned', offset: 2, rows: 23 } });
+  t.not(deit.decoder.head.parts[0]!.weight, deit.decoder.embedding.table);
+  const sinus = build(readJson('vit-trocr-sinusoidal'), readTable('vit-trocr-sinusoidal')).spec;
+  t.is(sinus.projection, null);
+  t.like(sinus.decoder, { crossWidth: 30, hiddenSize: 24, finalNorm: null });
+  t.deepEqual(sinus.decoder.embedding.positions, { kind: 'sinusoidal', rows: 23, padTokenId: 1 });
+  const flat = build(readJson('vit-trocr-rectangular'), readTable('vit-trocr-rectangular')).spec.encoder.embedding;
+  t.like(flat, {
+    imageHeight: 15,
+    imageWidth: 28,
+    patchHeight: 5,
+    patchWidth: 7,
+    positions: { gridHeight: 3, gridWidth: 4 },
+  });
+});
+
+test('a config that contradicts the tensors is refused', (t) => {
+  const refuse = (change: (json: Json, table: TensorTable) => void, code: string, message: RegExp) => {
+    const [json, table] = gpt2();
+    change(json, table);
+    t.throws(() => build(json, table), { instanceOf: WeightsError, code, message });
+  };
+  refuse((json) => (json.encoder['hidden_size'] = 28), 'SHAPE_MISMATCH', /encoder\./);
+  refuse((json) => (json.encoder['num_hidden_layers'] = 1), 'UNEXPECTED_TENSOR', /layer\.1/);
+  refuse((json) => (json.decoder['n_layer'] = 3), 'MISSING_TENSOR', /h\.2/);
+  refuse((json) => (json.encoder['qkv_bias'] = false), 'UNEXPECTED_TENSOR', /query\.bias/);
+  refuse((json) => (json.decoder['tie_word_embeddings'] = false), 'MISSING_TENSOR', /lm_head/);
+  refuse((_, table) => table.tensors.delete('enc_to_dec_proj.bias'), 'MISSING_TENSOR', /enc_to_dec_proj\.bias/);
+});
+
+test('unusable combinations name the key', (t) => {
+  const change = (edit: (json: Json) => void) => {
+    const [json, table] = gpt2();
+    edit(json);
+    return () => build(json, table);
+  };
+  t.throws(
+    change((json) => (json.encoder['num_attention_heads'] = 3)),
+    { instanceOf: ConfigError, message: /num_attention_heads/ },
+  );
+  t.throws(
+    change((json) => (json.encoder['hidden_act'] = 'prelu')),
+    { instanceOf: UnsupportedError, message: /encoder\.hidden_act/ },
+  );
+  const json = readJson('vit-trocr-sinusoidal');
+  json.decoder['cross_attention_hidden_size'] = 29;
+  const cross = { instanceOf: ConfigError, message: /cross_attention_hidden_size/ };
+  t.throws(() => build(json, readTable('vit-trocr-sinusoidal')), cross);
+});
+
+test('buffers of old files are ignored, others are not', (t) => {
+  const [json, table] = gpt2();
+  const file = table.files[0]!.path;
+  const mask = { file, offset: 0, byteLength: 25, dtype: 'U8', shape: [1, 1, 5, 5] };
+  table.tensors.set('decoder.transformer.h.0.attn.bias', mask).set('encoder.embeddings.mask_token', mask);
+  t.notThrows(() => build(json, table));
+  table.tensors.set('decoder.transformer.h.0.attn.biases', mask);
+  t.throws(() => build(json, table), { code: 'UNEXPECTED_TENSOR', message: /attn\.biases$/ });
+});
+
+test('validation refuses a damaged spec', (t) => {
+  const damage: [string, (built: ReturnType<typeof build>) => unknown][] = [
+    ['reference', ({ spec }) => (spec.decoder.head.parts[0]!.weight = 10_000)],
+    ['negative reference', ({ spec }) => (spec.decoder.layers[0]!.selfNorm.weight = -1)],
+    ['heads', ({ spec }) => (spec.encoder.layers[1]!.attention.heads = 3)],
+    ['scale', ({ spec }) => (spec.decoder.layers[1]!.crossAttention.scale = NaN)],
+    ['eps', ({ spec }) => (spec.encoder.layers[0]!.mlpNorm.eps = Infinity)],
+    ['hidden size', ({ spec }) => (spec.encoder.hiddenSize = 2 ** 25)],
+    ['grid', ({ spec }) => (spec.encoder.embedding.positions.gridWidth = 5)],
+    ['cross width', ({ spec }) => (spec.decoder.crossWidth = 26)],
+    ['no layers', ({ spec }) => (spec.decoder.layers = [])],
+    ['rows', ({ spec }) => (spec.decoder.maxPositions = 22)],
+    ['file', ({ source }) => (source.tensors[0]!.file = 1)],
+  ];
+  for (const [name, edit] of damage) {
+    const built = build(...gpt2());
+    edit(built);
+    t.throws(
+      () => validateModelSpec(built.spec, built.source),
+      { instanceOf: ConfigError, code: 'INVALID_SPEC' },
+      name,
+    );
+  }
+});

@@ -1,0 +1,161 @@
+// The test command. Parts: layers, native (op tests), ava (TypeScript tests); asan only when asked for.
+//   node tools/run-tests.mjs [--only=PART[,PART]] [-- FILES AND FLAGS FOR AVA]
+// A part that fails makes the exit code 1; the last line is "N passed, N failed[, N skipped]".
+import { spawn, spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { checkLayers } from './check-layers.mjs';
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+const jobs = process.env.VED_JOBS ?? '2';
+const NONE = { passed: 0, failed: 0, skipped: 0 };
+
+/** Runs a command, showing its output through `onLine`; gives its exit code. */
+function runLines(command, args, { env = {}, onLine }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise((done) => createInterface({ input: child.stdout }).on('line', onLine).on('close', done));
+    child.on('error', (error) => {
+      console.log(`${command}: ${error.message}`);
+      resolve(127);
+    });
+    child.on('close', (code, signal) => {
+      if (signal) console.log(`${path.basename(command)} ended by ${signal}`);
+      void ended.then(() => resolve(code ?? 1));
+    });
+  });
+}
+
+const passThrough = { onLine: (line) => console.log(line) };
+const has = (tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).error === undefined;
+
+function missingTools() {
+  const compiler = process.env.CXX ? [process.env.CXX] : ['g++', 'clang++', 'c++'];
+  const missing = has('cmake') ? [] : ['cmake'];
+  if (process.platform !== 'win32' && !compiler.some(has)) missing.push(compiler[0]);
+  return missing;
+}
+
+function layers() {
+  const problems = checkLayers(root);
+  for (const problem of problems) console.log(problem);
+  return { ...NONE, passed: problems.length ? 0 : 1, failed: problems.length ? 1 : 0 };
+}
+
+async function nativeTests(folder, options, env) {
+  const missing = missingTools();
+  if (missing.length) {
+    for (const tool of missing) console.log(`skipped: ${tool} is not installed`);
+    return { ...NONE, skipped: missing.length };
+  }
+  const build = path.join(root, 'build', folder);
+  const werror = process.env.VED_WERROR === '1' ? 'ON' : 'OFF';
+  const configure = ['-S', root, '-B', build, '-DVED_TESTS=ON', `-DVED_WERROR=${werror}`, ...options];
+  if (await runLines('cmake', configure, passThrough)) return { ...NONE, failed: 1 };
+  const compile = ['--build', build, '--target', 'ved_tests', '-j', jobs, '--config', 'Release'];
+  if (await runLines('cmake', compile, passThrough)) return { ...NONE, failed: 1 };
+
+  const counts = { ...NONE };
+  let closed = false;
+  const program =
+    process.platform === 'win32' ? path.join(build, 'Release', 'ved_tests.exe') : path.join(build, 'ved_tests');
+  const code = await runLines(program, [], {
+    env,
+    onLine(line) {
+      console.log(line);
+      const match = /^ved_tests: (\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(line);
+      if (!match) return;
+      closed = true;
+      Object.assign(counts, { passed: Number(match[1]), failed: Number(match[2]), skipped: Number(match[3] ?? 0) });
+    },
+  });
+  return withExit(counts, code, closed, 'ved_tests');
+}
+
+/** A crash is a failure even where every test that reported has passed. */
+function withExit(counts, code, closed, name) {
+  if (code !== 0) console.log(`${name} ended with exit code ${code}`);
+  if (!closed) console.log(`${name} gave no closing line`);
+  if (counts.failed === 0 && (code !== 0 || !closed)) counts.failed = 1;
+  return counts;
+}
+
+async function avaTests(args) {
+  // Some tests look at what is published, hence at dist/.
+  const counts = { ...NONE };
+  const tsc = require.resolve('typescript/bin/tsc');
+  if (await runLines(process.execPath, [tsc, '-p', 'tsconfig.json'], passThrough)) {
+    console.log('the TypeScript sources do not compile');
+    counts.failed = 1;
+  }
+  let planned = false;
+  let inFailure = false;
+  const onLine = (line) => {
+    if (/^1\.\.\d+/.test(line)) planned = true;
+    const match = /^(not )?ok \d+ - (.*)$/.exec(line);
+    if (match) {
+      const skipped = /# (SKIP|TODO)\b/i.test(match[2]);
+      counts[skipped ? 'skipped' : match[1] ? 'failed' : 'passed'] += 1;
+      inFailure = Boolean(match[1]) && !skipped;
+      if (skipped) console.log(line);
+    }
+    // Passing tests print one line each in TAP: thousands. Failures and log lines (# and indented) are shown.
+    if (inFailure || (!match && !/^\s*(---|\.\.\.)$/.test(line) && !/^(TAP version|# )/.test(line))) console.log(line);
+    if (!match && /^# (?!tests |pass |skip |fail )/.test(line) && /skip/i.test(line)) console.log(line);
+  };
+  const avaJson = require.resolve('ava/package.json');
+  const ava = path.join(path.dirname(avaJson), 'entrypoints', 'cli.mjs');
+  const code = await runLines(process.execPath, [ava, '--tap', ...args], { onLine });
+  return withExit(counts, code, planned, 'ava');
+}
+
+const ASAN_ENV = { ASAN_OPTIONS: 'detect_leaks=1:allocator_may_return_null=1', UBSAN_OPTIONS: 'print_stacktrace=1' };
+const asanOptions = ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DVED_SANITIZE=address,undefined'];
+
+function main(argv) {
+  const cut = argv.indexOf('--');
+  const forAva = cut < 0 ? [] : argv.slice(cut + 1);
+  const own = cut < 0 ? argv : argv.slice(0, cut);
+  const parts = {
+    layers,
+    native: () => nativeTests('native-tests', [], {}),
+    asan: () => nativeTests('native-asan', asanOptions, ASAN_ENV),
+    ava: () => avaTests(forAva),
+  };
+  const only = own
+    .find((a) => a.startsWith('--only='))
+    ?.slice('--only='.length)
+    .split(',');
+  const unknown = [...own.filter((a) => !a.startsWith('--only=')), ...(only ?? []).filter((p) => !(p in parts))];
+  if (unknown.length) {
+    console.error(`run-tests: unknown '${unknown[0]}'; parts: ${Object.keys(parts).join(', ')}`);
+    return Promise.resolve(2);
+  }
+  return runParts(parts, only ?? ['layers', 'native', 'ava']);
+}
+
+const text = (c) => `${c.passed} passed, ${c.failed} failed${c.skipped ? `, ${c.skipped} skipped` : ''}`;
+
+async function runParts(parts, names) {
+  const total = { ...NONE };
+  const closing = [];
+  for (const name of names) {
+    console.log(`== ${name}`);
+    const start = Date.now();
+    const counts = await parts[name]();
+    for (const key of Object.keys(total)) total[key] += counts[key];
+    closing.push(`${name}: ${text(counts)} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
+  }
+  console.log(`== summary\n${closing.join('\n')}\n${text(total)}`);
+  return total.failed ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,13 @@
+/** The config classes, one per architecture. */
+import type { BaseConfig } from './config-class';
+
+export { GPT2Config } from './decoders/gpt2';
+export { TrOCRConfig } from './decoders/trocr';
+export { DeiTConfig } from './encoders/deit';
+export { ViTConfig } from './encoders/vit';
+export { VisionEncoderDecoderConfig } from './vision-encoder-decoder';
+
+/** Any encoder's config. */
+export type EncoderConfig = BaseConfig;
+/** Any decoder's config. */
+export type DecoderConfig = BaseConfig;

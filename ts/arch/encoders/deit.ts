@@ -1,0 +1,15 @@
+/** DeiT: ViT with a distillation token after the class token. */
+import type { EncoderArchitecture } from '../architecture';
+import { configClass } from '../config-class';
+import { buildViT, VIT_FIELDS, VIT_IGNORABLE } from './vit';
+
+export const DeiTConfig = configClass('deit', VIT_FIELDS);
+export type DeiTConfig = InstanceType<typeof DeiTConfig>;
+
+export const deit: EncoderArchitecture<DeiTConfig> = {
+  config: DeiTConfig,
+  ignorable: VIT_IGNORABLE,
+  imageSizes: 'exact',
+  hiddenSize: (config) => config.hiddenSize,
+  build: (config, weights) => buildViT(config, weights, ['cls_token', 'distillation_token']),
+};

@@ -1,0 +1,26 @@
+/** Every architecture this package loads: one line each. */
+import { UnsupportedError } from '../errors';
+import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
+import { show } from './config-class';
+import { gpt2 } from './decoders/gpt2';
+import { trocr } from './decoders/trocr';
+import { deit } from './encoders/deit';
+import { vit } from './encoders/vit';
+
+type Registry<A> = Readonly<Record<string, A>>;
+
+export const encoders = { vit, deit } as unknown as Registry<EncoderArchitecture>;
+export const decoders = { gpt2, trocr } as unknown as Registry<DecoderArchitecture>;
+
+export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type');
+export const decoderFor = (modelType: string) => lookUp(decoders, modelType, 'decoder.model_type');
+
+function lookUp<A>(registry: Registry<A>, modelType: string, key: string): A {
+  const found = Object.hasOwn(registry, modelType) ? registry[modelType] : undefined;
+  if (found) return found;
+  const known = Object.keys(registry).join(', ');
+  throw new UnsupportedError(
+    'UNSUPPORTED_ARCHITECTURE',
+    `config ${key}: expected one of ${known}, got ${show(modelType)}`,
+  );
+}

@@ -1,0 +1,147 @@
+/** The composite: its config, and the model spec from a config and a checkpoint's tensors. */
+import { ConfigError } from '../errors';
+import type { TensorTable } from '../files/tensor-table';
+import type { Linear, ModelSource, ModelSpec } from '../spec/model-spec';
+import { validateModelSpec } from '../spec/validate';
+import { Weights } from '../spec/weights';
+import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
+import {
+  optionsToJson,
+  requireObject,
+  show,
+  tokenId,
+  tokenIds,
+  toSnake,
+  type BaseConfig,
+  type JsonObject,
+} from './config-class';
+import { decoderFor, decoders, encoderFor, encoders } from './registry';
+
+const MODEL_TYPE = 'vision-encoder-decoder';
+const TOKEN_FIELDS = {
+  decoderStartTokenId: tokenId(),
+  padTokenId: tokenId(),
+  bosTokenId: tokenId(),
+  eosTokenId: tokenIds(),
+};
+const EXTRA = [...Object.keys(TOKEN_FIELDS), 'tieWordEmbeddings', 'vocabSize', 'maxLength', 'architectures', 'dtype'];
+
+export class VisionEncoderDecoderConfig {
+  readonly modelType = MODEL_TYPE;
+  readonly encoder: BaseConfig;
+  readonly decoder: BaseConfig;
+  readonly decoderStartTokenId: number | null;
+  readonly padTokenId: number | null;
+  readonly bosTokenId: number | null;
+  readonly eosTokenId: number | readonly number[] | null;
+  readonly #json: JsonObject;
+
+  private constructor(json: JsonObject) {
+    if (json['model_type'] !== undefined && json['model_type'] !== MODEL_TYPE) {
+      throw new ConfigError(
+        'INVALID_CONFIG',
+        `config model_type: expected "${MODEL_TYPE}", got ${show(json['model_type'])}`,
+      );
+    }
+    this.encoder = readPart(json, 'encoder', encoderFor);
+    this.decoder = readPart(json, 'decoder', decoderFor);
+    this.decoderStartTokenId = readToken(json, 'decoderStartTokenId');
+    this.padTokenId = readToken(json, 'padTokenId');
+    this.bosTokenId = readToken(json, 'bosTokenId');
+    this.eosTokenId = readToken(json, 'eosTokenId');
+    this.#json = json;
+  }
+
+  /** From the object in config.json. Keys a sub-config lacks take the defaults of its class. */
+  static fromJSON(json: object): VisionEncoderDecoderConfig {
+    return new VisionEncoderDecoderConfig(structuredClone(requireObject(json, MODEL_TYPE)));
+  }
+
+  /** From two configs; the decoder's copy becomes a decoder with cross-attention. `extra` lands at the top level. */
+  static fromEncoderDecoderConfigs(
+    encoder: BaseConfig,
+    decoder: BaseConfig,
+    extra: object = {},
+  ): VisionEncoderDecoderConfig {
+    return new VisionEncoderDecoderConfig({
+      model_type: MODEL_TYPE,
+      is_encoder_decoder: true,
+      tie_word_embeddings: false,
+      ...optionsToJson(extra, EXTRA, `${MODEL_TYPE} config`),
+      encoder: encoder.toJSON(),
+      decoder: { ...decoder.toJSON(), is_decoder: true, add_cross_attention: true },
+    });
+  }
+
+  /** The snake_case object, unknown keys included. */
+  toJSON(): JsonObject {
+    return structuredClone(this.#json);
+  }
+}
+
+function readPart(
+  json: JsonObject,
+  key: 'encoder' | 'decoder',
+  find: (modelType: string) => EncoderArchitecture | DecoderArchitecture,
+): BaseConfig {
+  const part = requireObject(json[key], key);
+  const modelType = part['model_type'];
+  if (typeof modelType === 'string') return find(modelType).config.fromJSON(part);
+  throw new ConfigError('INVALID_CONFIG', `config ${key}.model_type: expected a string, got ${show(modelType)}`);
+}
+
+function readToken<K extends keyof typeof TOKEN_FIELDS>(
+  json: JsonObject,
+  name: K,
+): (typeof TOKEN_FIELDS)[K]['fallback'] {
+  const key = toSnake(name);
+  const value = json[key] ?? null;
+  const expected = TOKEN_FIELDS[name].check(value);
+  if (expected) throw new ConfigError('INVALID_CONFIG', `config ${key}: expected ${expected}, got ${show(value)}`);
+  return value as (typeof TOKEN_FIELDS)[K]['fallback'];
+}
+
+/** Lowers a config and the tensors of its checkpoint to plain data. Every tensor is consumed or refused. */
+export function buildModelSpec(
+  config: VisionEncoderDecoderConfig,
+  table: TensorTable,
+): { spec: ModelSpec; source: ModelSource } {
+  const encoder = encoderFor(config.encoder.modelType);
+  const decoder = decoderFor(config.decoder.modelType);
+  const weights = new Weights(table);
+  const spec: ModelSpec = {
+    encoder: encoder.build(config.encoder, weights.scope('encoder.')),
+    projection: buildProjection(config, weights),
+    decoder: decoder.build(config.decoder, weights.scope('decoder.')),
+  };
+  weights.refuseLeftovers(
+    (name) => matches(name, 'encoder.', encoder.ignorable) || matches(name, 'decoder.', decoder.ignorable),
+  );
+  const source = weights.source();
+  validateModelSpec(spec, source);
+  return { spec, source };
+}
+
+/** enc_to_dec_proj exists when the widths differ and the decoder names no cross-attention width of its own. */
+function buildProjection(config: VisionEncoderDecoderConfig, weights: Weights): Linear | null {
+  const decoder = decoderFor(config.decoder.modelType);
+  const encoderWidth = encoderFor(config.encoder.modelType).hiddenSize(config.encoder);
+  const decoderWidth = decoder.hiddenSize(config.decoder);
+  const crossWidth = decoder.crossHiddenSize(config.decoder);
+  if (crossWidth !== null && crossWidth !== encoderWidth) {
+    const expected = `the encoder's hidden size ${encoderWidth}`;
+    throw new ConfigError(
+      'INVALID_CONFIG',
+      `config decoder.cross_attention_hidden_size: expected ${expected}, got ${crossWidth}`,
+    );
+  }
+  if (crossWidth !== null || encoderWidth === decoderWidth) return null;
+  return weights.scope('').linear('enc_to_dec_proj', encoderWidth, decoderWidth);
+}
+
+function matches(name: string, prefix: string, patterns: readonly RegExp[]): boolean {
+  return name.startsWith(prefix) && patterns.some((pattern) => pattern.test(name.slice(prefix.length)));
+}
+
+/** The architectures that load, for messages and `ved info`. */
+export const supported = { encoders: Object.keys(encoders), decoders: Object.keys(decoders) };

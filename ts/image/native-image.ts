@@ -1,0 +1,91 @@
+import { ImageError, OutOfMemoryError } from '../errors';
+import { loadNative } from '../native/load';
+
+/** Pillow's numbers: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box, 5 Hamming. */
+export type Resample = 0 | 1 | 2 | 3 | 4 | 5;
+
+/** The steps of native/image/steps.h, in the same words. `normalize` may only come last. */
+export type ImageStep =
+  | {
+      readonly op: 'resize';
+      readonly width: number;
+      readonly height: number;
+      readonly filter: Resample;
+      readonly reducingGap?: number;
+    }
+  | { readonly op: 'crop'; readonly x: number; readonly y: number; readonly width: number; readonly height: number }
+  | { readonly op: 'centerCrop'; readonly width: number; readonly height: number }
+  | {
+      readonly op: 'pad';
+      readonly left: number;
+      readonly top: number;
+      readonly right: number;
+      readonly bottom: number;
+      readonly value: number;
+    }
+  | { readonly op: 'padCentered'; readonly width: number; readonly height: number; readonly value: number }
+  | { readonly op: 'rotate90'; readonly turns: number } // clockwise
+  | { readonly op: 'orient'; readonly orientation: number } // EXIF, 1 to 8
+  | { readonly op: 'cropMargin'; readonly threshold: number }
+  | { readonly op: 'fillTransparent'; readonly red: number; readonly green: number; readonly blue: number }
+  | { readonly op: 'toRgb' }
+  | { readonly op: 'cmykToRgb' }
+  | { readonly op: 'toGray' }
+  | {
+      readonly op: 'normalize';
+      readonly rescale?: number;
+      readonly mean?: readonly number[];
+      readonly std?: readonly number[];
+    };
+
+/** Float32 planes [channels, height, width] after `normalize`, else bytes [height, width, channels]. */
+export type NativeImageResult =
+  | { readonly data: Float32Array; readonly dims: readonly [number, number, number] }
+  | { readonly data: Uint8Array; readonly dims: readonly [number, number, number] };
+
+/** What native/addon/image.cpp exports. The pixels are copied before the call returns. */
+export interface NativeImage {
+  processImage(
+    data: Uint8Array,
+    width: number,
+    height: number,
+    channels: number,
+    steps: readonly ImageStep[],
+  ): Promise<NativeImageResult>;
+}
+
+export interface Pixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+/** Runs steps that end in bytes. `what` names the image in errors. */
+export async function runPixelSteps(pixels: Pixels, steps: readonly ImageStep[], what: string): Promise<Pixels> {
+  const { data, dims } = await run(pixels, steps, what);
+  return { data: data as Uint8Array, height: dims[0], width: dims[1], channels: dims[2] };
+}
+
+/** Runs steps that end in `normalize`: planes [channels, height, width]. */
+export async function runPlaneSteps(
+  pixels: Pixels,
+  steps: readonly ImageStep[],
+  what: string,
+): Promise<{ data: Float32Array; dims: readonly [number, number, number] }> {
+  const { data, dims } = await run(pixels, steps, what);
+  return { data: data as Float32Array, dims };
+}
+
+async function run(pixels: Pixels, steps: readonly ImageStep[], what: string): Promise<NativeImageResult> {
+  const native = loadNative() as unknown as NativeImage;
+  try {
+    return await native.processImage(pixels.data, pixels.width, pixels.height, pixels.channels, steps);
+  } catch (error) {
+    const message = `${what}: ${(error as Error).message}`;
+    if ((error as { code?: string }).code === 'OUT_OF_MEMORY') {
+      throw new OutOfMemoryError('OUT_OF_MEMORY', message, { cause: error });
+    }
+    throw new ImageError('IMAGE_PROCESS_FAILED', message, { cause: error });
+  }
+}

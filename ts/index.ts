@@ -1,0 +1,14 @@
+/** Everything public. Nothing else is. */
+export { VisionEncoderDecoderModel, type ForwardInputs, type ForwardOutput, type StreamedToken } from './model';
+export type {
+  FinishReason, GenerateOptions, GenerateOutput, LogitsProcessor, StoppingCriterion,
+} from './model-generate';
+export type { DType, LoadOptions, LoadProgress, Tensor } from './model-inputs';
+export { GenerationConfig } from './generation/generation-config';
+export { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
+export { AutoImageProcessor } from './image/auto';
+export type { ImageInput } from './image/types';
+export { ImageProcessor } from './image/processor';
+export {
+  ConfigError, DeviceError, DisposedError, HubError, ImageError, OptionError, OutOfMemoryError, UnsupportedError, VedError, WeightsError,
+} from './errors';

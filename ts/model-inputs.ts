@@ -1,0 +1,138 @@
+/** Checks of what callers hand to a model: tensors, id rows, load options. */
+import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
+import { ConfigError, DeviceError, ImageError, OptionError, UnsupportedError } from './errors';
+import type { NativeLoadOptions } from './native/contract';
+import type { ModelSpec } from './spec/model-spec';
+
+/** Row-major; pixel values are [batch, channels, height, width]. */
+export interface Tensor {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
+}
+export type DType = 'float32' | 'bfloat16' | 'float16' | 'int8';
+
+export interface LoadProgress {
+  stage: string;
+  file?: string;
+  loaded: number;
+  total: number;
+}
+
+export interface LoadOptions {
+  /** 'auto' (default): a usable CUDA device, else the CPU. */
+  device?: 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+  /** 'auto' (default): float32 on the CPU. */
+  dtype?: 'auto' | DType;
+  /** Compute threads; default: chosen from the machine. */
+  threads?: number;
+  /** Decoder rows held at once (default 32). Larger calls wait and are split; results and order do not change. */
+  maxBatch?: number;
+  batchInvariant?: boolean;
+  revision?: string;
+  cacheDir?: string;
+  localFilesOnly?: boolean;
+  token?: string;
+  onProgress?: (progress: LoadProgress) => void;
+  signal?: AbortSignal;
+}
+
+const LOAD_OPTIONS = [
+  'device', 'dtype', 'threads', 'maxBatch', 'batchInvariant', 'revision', 'cacheDir', 'localFilesOnly', 'token', 'onProgress', 'signal',
+] as const;
+const DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'];
+const DEFAULT_MAX_BATCH = 32;
+
+function reject(name: string, expected: string, got: unknown): never {
+  throw new OptionError('OPTION_OUT_OF_RANGE', `${name}: expected ${expected}, got ${String(got)}`);
+}
+
+function checkInteger(name: string, value: number | undefined, low: number, high: number): void {
+  if (value === undefined) return;
+  if (!Number.isSafeInteger(value) || value < low || value > high) reject(name, `an integer from ${low} to ${high}`, value);
+}
+
+/** Refuses unknown names; `nearest` suggests the right one. */
+export function checkLoadOptions(options: LoadOptions, nearest: (name: string, known: readonly string[]) => string | null): void {
+  for (const name of Object.keys(options)) {
+    if ((LOAD_OPTIONS as readonly string[]).includes(name)) continue;
+    const hint = nearest(name, LOAD_OPTIONS);
+    throw new OptionError('UNKNOWN_OPTION', `load options: expected a known option, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`);
+  }
+  checkInteger('threads', options.threads, 1, 1024);
+  checkInteger('maxBatch', options.maxBatch, 1, 4096);
+  if (options.dtype !== undefined && !DTYPES.includes(options.dtype)) reject('dtype', DTYPES.join(', '), options.dtype);
+  const device = options.device ?? 'auto';
+  if (device !== 'auto' && device !== 'cpu' && !/^cuda(:\d+)?$/.test(device)) reject('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
+}
+
+/** What really runs: this build has the CPU backend in float32. */
+export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
+  const { device = 'auto', dtype = 'auto' } = options;
+  if (device.startsWith('cuda')) {
+    throw new DeviceError('CUDA_UNAVAILABLE', `device: expected a device of this build (cpu), got ${device}: the CUDA backend is not part of it`);
+  }
+  if (dtype !== 'auto' && dtype !== 'float32') {
+    throw new UnsupportedError('UNSUPPORTED_DTYPE', `dtype: expected float32 on the CPU, got ${dtype}`);
+  }
+  return {
+    backend: process.env['VED_BACKEND'] === 'reference' ? 'reference' : 'cpu',
+    isa: (process.env['VED_ISA'] as NativeLoadOptions['isa'] | undefined) ?? 'auto',
+    threads: options.threads ?? 0,
+    maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
+    fuse: process.env['VED_NO_FUSION'] !== '1',
+  };
+}
+
+/** Pixel values must fit the encoder: its channels, and its size unless positions may be interpolated. */
+export function checkPixels(pixels: Tensor, spec: ModelSpec, interpolate: boolean): void {
+  const { channels, imageHeight, imageWidth, patchHeight, patchWidth } = spec.encoder.embedding;
+  checkTensor(pixels, 4, 'pixelValues');
+  const [, c, h, w] = pixels.dims as [number, number, number, number];
+  if (c !== channels) throw new ImageError('WRONG_CHANNELS', `pixelValues: expected ${channels} channels, got ${c}`);
+  if (h === imageHeight && w === imageWidth) return;
+  if (!interpolate) {
+    const hint = 'pass interpolatePosEncoding to use another size';
+    throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`);
+  }
+  if (h < patchHeight || w < patchWidth) {
+    throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected at least one patch of ${patchHeight}×${patchWidth} pixels, got ${h}×${w}`);
+  }
+}
+
+export function checkTensor(tensor: Tensor, rank: number, name: string): void {
+  const { data, dims } = (tensor ?? {}) as Partial<Tensor>;
+  if (!(data instanceof Float32Array) || !Array.isArray(dims)) reject(name, 'a Tensor { data: Float32Array, dims }', tensor);
+  if (dims.length !== rank || !dims.every((dim: unknown) => Number.isSafeInteger(dim) && (dim as number) > 0)) {
+    reject(`${name}.dims`, `${rank} positive sizes`, `[${dims.join(', ')}]`);
+  }
+  const count = dims.reduce((product: number, dim: number) => product * dim, 1);
+  if (count !== data.length) reject(name, `${count} values for dims [${dims.join(', ')}]`, data.length);
+}
+
+/** Rows of one length with ids below the vocabulary's size; `ignored` ids are legal besides. */
+export function checkIdRows(rows: unknown, name: string, vocabSize: number, ignored: readonly number[] = []): number[][] {
+  if (!Array.isArray(rows) || rows.length === 0 || !rows.every(Array.isArray)) reject(name, 'rows of token ids', rows);
+  const typed = rows as number[][];
+  const width = typed[0]?.length ?? 0;
+  for (const row of typed) {
+    if (row.length !== width || width === 0) reject(name, `rows of one length (${width}, at least 1)`, `a row of ${row.length}`);
+    for (const id of row) {
+      const legal = ignored.includes(id) || (Number.isSafeInteger(id) && id >= 0 && id < vocabSize);
+      if (!legal) reject(name, `token ids from 0 to ${vocabSize - 1}`, id);
+    }
+  }
+  return typed;
+}
+
+/**
+ * Decoder inputs from labels: the start token, then the labels moved by one; -100 becomes the pad token
+ * (transformers modeling_vision_encoder_decoder.py, shift_tokens_right).
+ */
+export function shiftRight(labels: readonly number[][], config: VisionEncoderDecoderConfig): number[][] {
+  const { decoderStartTokenId: start, padTokenId: pad } = config;
+  if (start === null || pad === null) {
+    const missing = start === null ? 'decoder_start_token_id' : 'pad_token_id';
+    throw new ConfigError('MISSING_TOKEN_ID', `labels need ${missing} in config.json: expected a token id, got null`);
+  }
+  return labels.map((row) => [start, ...row.slice(0, -1)].map((id) => (id === -100 ? pad : id)));
+}

@@ -1,0 +1,332 @@
+/** A vision encoder-decoder model on the native engine: load, forward, generate, stream. */
+import { nearest } from './arch/config-class';
+import { encoderFor } from './arch/registry';
+import { buildModelSpec, VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
+import { DisposedError, OptionError } from './errors';
+import { resolveSource } from './files/hub';
+import { openRepository } from './files/repository';
+import { GenerationConfig, generationConfigFromFiles } from './generation/generation-config';
+import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
+import {
+  assembleOutput, attentionInputs, nativeOptions, type FinishReason, type GenerateOptions, type GenerateOutput,
+} from './model-generate';
+import {
+  checkIdRows, checkLoadOptions, checkPixels, checkTensor, nativeLoadOptions, shiftRight, type DType, type LoadOptions, type Tensor,
+} from './model-inputs';
+import type { NativeForwardRequest, NativeGenerateResult, NativeModel, NativeTensor, NativeTokenEvent } from './native/contract';
+import { callSite, runJob } from './native/jobs';
+import { loadNative } from './native/load';
+import type { ModelSource, ModelSpec } from './spec/model-spec';
+
+export interface ForwardInputs {
+  /** One of the two. */
+  pixelValues?: Tensor;
+  /** [batch, tokens, H]: Hugging Face's, after the encoder's own final norm and before enc_to_dec_proj. */
+  encoderLastHiddenState?: Tensor;
+  /** Used exactly as given: no start token is prepended, pads are not masked. */
+  decoderInputIds?: number[][];
+  /** 1 = visible, 0 = hidden. */
+  decoderAttentionMask?: number[][];
+  /** -100 is ignored. Alone they are enough: the decoder then reads them shifted right. */
+  labels?: number[][];
+  outputHiddenStates?: boolean;
+  outputAttentions?: boolean;
+  interpolatePosEncoding?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface ForwardOutput {
+  /** Mean cross-entropy over the labels that are not -100; NaN when all are. */
+  loss?: number;
+  /** [batch, tokens, vocab] */
+  logits: Tensor;
+  encoderLastHiddenState: Tensor;
+  encoderHiddenStates?: Tensor[];
+  decoderHiddenStates?: Tensor[];
+  /** Per layer [batch, heads, tokens, encoderTokens] */
+  crossAttentions?: Tensor[];
+}
+
+/** eos is yielded; start token and prompt are not. */
+export interface StreamedToken {
+  row: number;
+  tokenId: number;
+  logProb: number;
+  finishReason?: FinishReason;
+}
+
+interface Parts {
+  config: VisionEncoderDecoderConfig;
+  generationConfig: GenerationConfig;
+  spec: ModelSpec;
+  source: ModelSource;
+  native: NativeModel;
+}
+
+const FORWARD_INPUTS = [
+  'pixelValues', 'encoderLastHiddenState', 'decoderInputIds', 'decoderAttentionMask', 'labels', 'outputHiddenStates', 'outputAttentions',
+  'interpolatePosEncoding', 'signal',
+];
+
+export class VisionEncoderDecoderModel implements AsyncDisposable {
+  readonly config: VisionEncoderDecoderConfig;
+  /** Defaults for generate(), from generation_config.json or config.json as Hugging Face does. */
+  generationConfig: GenerationConfig;
+  /** The device really used. */
+  readonly device: string = 'cpu';
+  /** The type really used. */
+  readonly dtype: DType = 'float32';
+  /** Tensor names that no checkpoint held. */
+  readonly newlyInitialized: readonly string[] = [];
+  readonly #spec: ModelSpec;
+  readonly #source: ModelSource;
+  readonly #native: NativeModel;
+  #disposed: Promise<void> | undefined;
+
+  private constructor(parts: Parts) {
+    this.config = parts.config;
+    this.generationConfig = parts.generationConfig;
+    this.#spec = parts.spec;
+    this.#source = parts.source;
+    this.#native = parts.native;
+  }
+
+  /**
+   * Loads a checkpoint: a folder, or a Hub id. Throws ConfigError, WeightsError, UnsupportedError, HubError, DeviceError or
+   * OutOfMemoryError.
+   */
+  static async fromPretrained(source: string, options: LoadOptions = {}): Promise<VisionEncoderDecoderModel> {
+    const site = callSite();
+    checkLoadOptions(options, nearest);
+    const load = nativeLoadOptions(options);
+    const { signal } = options;
+    const folder = await resolveSource(source, { ...options, files: 'model' });
+    const repository = await openRepository(folder);
+    const configJson = await repository.readJson('config.json');
+    const config = VisionEncoderDecoderConfig.fromJSON(configJson);
+    const generationJson = (await repository.exists('generation_config.json')) ? await repository.readJson('generation_config.json') : undefined;
+    const { spec, source: tensors } = buildModelSpec(config, await repository.loadTensorTable());
+    const total = tensors.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    options.onProgress?.({ stage: 'weights', loaded: 0, total });
+    const binary = loadNative();
+    const native = await runJob(() => binary.loadModel(tensors, spec, load), { cancel: (id) => binary.cancelLoad(id), signal, site });
+    if (signal?.aborted) {
+      await native.dispose();
+      throw signal.reason;
+    }
+    options.onProgress?.({ stage: 'weights', loaded: total, total });
+    const generationConfig = generationConfigFromFiles(generationJson, configJson);
+    return new VisionEncoderDecoderModel({ config, generationConfig, spec, source: tensors, native });
+  }
+
+  /** The kernels and threads in use, for example `cpu:avx512`. */
+  get backend(): string {
+    return this.#native.backend;
+  }
+
+  get threads(): number {
+    return this.#native.threads;
+  }
+
+  /** One pass over given decoder inputs: logits, and on request loss, hidden states and cross-attentions. */
+  async forward(inputs: ForwardInputs): Promise<ForwardOutput> {
+    const site = callSite();
+    this.#checkAlive();
+    const request = this.#forwardRequest(inputs);
+    const result = await this.#run(() => this.#native.forward(request), inputs.signal, site);
+    const { loss, ...tensors } = result;
+    return inputs.labels ? { loss, ...tensors } : tensors;
+  }
+
+  /** Writes text for a batch of images. All options of Hugging Face's generate() that docs/generation.md lists. */
+  async generate(pixelValues: Tensor, options: GenerateOptions = {}): Promise<GenerateOutput> {
+    const site = callSite();
+    this.#checkAlive();
+    const resolved = this.#resolve(pixelValues, options);
+    const native = await this.#start(pixelValues, resolved, options, site);
+    const vocabSize = this.#spec.decoder.vocabSize;
+    const output = assembleOutput(native, resolved, vocabSize);
+    if (resolved.outputCrossAttentions) output.crossAttentions = await this.#attentions(pixelValues, resolved, output, options);
+    return output;
+  }
+
+  /** The tokens of generate() as they come, rows interleaved. Leaving the loop frees the rows. One beam only. */
+  async *stream(pixelValues: Tensor, options: GenerateOptions = {}): AsyncGenerator<StreamedToken, void, undefined> {
+    const site = callSite();
+    this.#checkAlive();
+    const resolved = this.#resolve(pixelValues, options);
+    if (resolved.numBeams > 1) {
+      throw new OptionError('OPTION_OUT_OF_RANGE', `numBeams: expected 1 for streaming, got ${resolved.numBeams}`);
+    }
+    const leave = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, leave.signal]) : leave.signal;
+    const queue: NativeTokenEvent[] = [];
+    let wake = (): void => undefined;
+    let ended = false;
+    let failure: { error: unknown } | undefined;
+    const onToken = (event: NativeTokenEvent): void => {
+      queue.push(event);
+      wake();
+    };
+    const running = this.#start(pixelValues, resolved, { ...options, signal }, site, onToken)
+      .catch((error: unknown) => (failure = { error }))
+      .then(() => {
+        ended = true;
+        wake();
+      });
+    try {
+      for (;;) {
+        for (let event = queue.shift(); event; event = queue.shift()) yield toStreamed(event);
+        if (ended) break;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+      if (failure) throw failure.error;
+    } finally {
+      if (!ended) {
+        leave.abort();
+        await running;
+      }
+    }
+  }
+
+  /** Names and shapes of the checkpoint's tensors that the model uses. */
+  *parameters(): Iterable<{ name: string; shape: readonly number[] }> {
+    for (const { name, shape } of this.#source.tensors) yield { name, shape };
+  }
+
+  /** `cacheBytes` is reserved address space: pages are committed as rows use them. */
+  memory(): { weightBytes: number; cacheBytes: number; workspaceBytes: number } {
+    this.#checkAlive();
+    return this.#native.memory();
+  }
+
+  /** Frees the model. Calls still running reject with DisposedError. May be called at any moment, and again. */
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#native.dispose();
+    return this.#disposed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed) throw new DisposedError('DISPOSED', 'expected a live model, got one that was disposed');
+  }
+
+  async #run<T>(start: () => { id: number; promise: Promise<T> }, signal: AbortSignal | undefined, site: Error): Promise<T> {
+    try {
+      return await runJob(start, { cancel: (id) => this.#native.cancel(id), signal, site });
+    } catch (error) {
+      if (this.#disposed && (error as { code?: string }).code === 'ABORTED') {
+        throw new DisposedError('DISPOSED', 'the model was disposed while the call was running', { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  #start(
+    pixelValues: Tensor,
+    resolved: ResolvedGenerateOptions,
+    options: GenerateOptions,
+    site: Error,
+    onToken?: (event: NativeTokenEvent) => void,
+  ): Promise<NativeGenerateResult> {
+    const native = nativeOptions(resolved, options, this.#spec.decoder.vocabSize);
+    return this.#run(() => this.#native.generate(asNative(pixelValues), resolved.prompts, native, onToken), options.signal, site);
+  }
+
+  #resolve(pixelValues: Tensor, options: GenerateOptions): ResolvedGenerateOptions {
+    checkTensor(pixelValues, 4, 'pixelValues');
+    const { vocabSize, maxPositions } = this.#spec.decoder;
+    const resolved = resolveGenerateOptions({
+      call: options,
+      model: this.generationConfig,
+      config: { vocabSize, maxPositions, encoderModelType: this.config.encoder.modelType },
+      batchSize: pixelValues.dims[0] ?? 0,
+    });
+    checkPixels(pixelValues, this.#spec, resolved.interpolatePosEncoding || this.#adaptive());
+    return resolved;
+  }
+
+  #adaptive(): boolean {
+    return encoderFor(this.config.encoder.modelType).imageSizes === 'adaptive';
+  }
+
+  async #attentions(pixelValues: Tensor, resolved: ResolvedGenerateOptions, output: GenerateOutput, options: GenerateOptions): Promise<Tensor[]> {
+    const batch = pixelValues.dims[0] ?? 1;
+    const repeat = output.sequences.length / batch;
+    const size = pixelValues.data.length / batch;
+    const data = new Float32Array(size * output.sequences.length);
+    for (let row = 0; row < output.sequences.length; row++) {
+      const image = Math.floor(row / repeat);
+      data.set(pixelValues.data.subarray(image * size, (image + 1) * size), row * size);
+    }
+    const forward = await this.forward({
+      pixelValues: { data, dims: [output.sequences.length, ...pixelValues.dims.slice(1)] },
+      decoderInputIds: attentionInputs(output, resolved),
+      outputAttentions: true,
+      interpolatePosEncoding: resolved.interpolatePosEncoding,
+      ...(options.signal && { signal: options.signal }),
+    });
+    return forward.crossAttentions ?? [];
+  }
+
+  #forwardRequest(inputs: ForwardInputs): NativeForwardRequest {
+    for (const name of Object.keys(inputs)) {
+      if (FORWARD_INPUTS.includes(name)) continue;
+      const hint = nearest(name, FORWARD_INPUTS);
+      throw new OptionError('UNKNOWN_OPTION', `forward: expected a known input, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`);
+    }
+    const { pixelValues, encoderLastHiddenState: states } = inputs;
+    if (!pixelValues === !states) {
+      throw new OptionError('INPUT_REQUIRED', 'forward: expected one of pixelValues and encoderLastHiddenState, got ' + (states ? 'both' : 'none'));
+    }
+    const request: NativeForwardRequest = {
+      ...this.#decoderInputs(inputs),
+      outputHiddenStates: inputs.outputHiddenStates ?? false,
+      outputAttentions: inputs.outputAttentions ?? false,
+    };
+    if (pixelValues) {
+      checkPixels(pixelValues, this.#spec, (inputs.interpolatePosEncoding ?? false) || this.#adaptive());
+      request.pixelValues = asNative(pixelValues);
+    } else if (states) {
+      checkTensor(states, 3, 'encoderLastHiddenState');
+      const width = this.#spec.encoder.hiddenSize;
+      if (states.dims[2] !== width) throw shapeError('encoderLastHiddenState', `a last dimension of ${width}`, states.dims[2]);
+      request.encoderStates = asNative(states);
+    }
+    const batch = (pixelValues ?? states)?.dims[0];
+    if (request.decoderInputIds.length !== batch) throw shapeError('decoderInputIds', `${batch} rows, one per image`, request.decoderInputIds.length);
+    return request;
+  }
+
+  #decoderInputs(inputs: ForwardInputs): Pick<NativeForwardRequest, 'decoderInputIds' | 'decoderAttentionMask' | 'labels'> {
+    const { vocabSize, maxPositions } = this.#spec.decoder;
+    const labels = inputs.labels && checkIdRows(inputs.labels, 'labels', vocabSize, [-100]);
+    const given = inputs.decoderInputIds ?? (labels && shiftRight(labels, this.config));
+    if (!given) throw new OptionError('INPUT_REQUIRED', 'forward: expected decoderInputIds or labels, got neither');
+    const decoderInputIds = checkIdRows(given, 'decoderInputIds', vocabSize);
+    const width = decoderInputIds[0]?.length ?? 0;
+    if (width > maxPositions) throw shapeError('decoderInputIds', `at most ${maxPositions} ids per row`, width);
+    const mask = inputs.decoderAttentionMask && checkIdRows(inputs.decoderAttentionMask, 'decoderAttentionMask', 2);
+    for (const [name, rows] of [['decoderAttentionMask', mask], ['labels', labels]] as const) {
+      if (rows && (rows.length !== decoderInputIds.length || rows[0]?.length !== width)) {
+        throw shapeError(name, `the shape of decoderInputIds (${decoderInputIds.length}×${width})`, `${rows.length}×${rows[0]?.length}`);
+      }
+    }
+    return { decoderInputIds, ...(mask && { decoderAttentionMask: mask }), ...(labels && { labels }) };
+  }
+}
+
+function asNative(tensor: Tensor): NativeTensor {
+  return { data: tensor.data, dims: [...tensor.dims] };
+}
+
+function shapeError(name: string, expected: string, got: unknown): OptionError {
+  return new OptionError('SHAPE_MISMATCH', `${name}: expected ${expected}, got ${String(got)}`);
+}
+
+function toStreamed({ row, tokenId, logProb, finish }: NativeTokenEvent): StreamedToken {
+  return finish === '' ? { row, tokenId, logProb } : { row, tokenId, logProb, finishReason: finish as FinishReason };
+}

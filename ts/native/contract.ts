@@ -1,0 +1,102 @@
+/** The typed contract of the native binary: every function and class it exports, and nothing else touches it. */
+import type { ResolvedGenerateOptions } from '../generation/options';
+import type { ModelSource, ModelSpec } from '../spec/model-spec';
+
+export interface NativeTensor {
+  data: Float32Array;
+  dims: number[];
+}
+
+export interface NativeLoadOptions {
+  backend: 'cpu' | 'reference';
+  isa: 'auto' | 'scalar' | 'avx2' | 'avx512' | 'neon';
+  threads: number; // 0: chosen from the machine
+  maxBatch: number; // decoder rows held at once
+  fuse: boolean;
+}
+
+/** Options of one generate call: `decode::Options`, and what only the addon reads. */
+export interface NativeGenerateOptions extends Omit<ResolvedGenerateOptions, 'prompts' | 'outputCrossAttentions' | 'interpolatePosEncoding'> {
+  /** Text or bytes of every token id, for stop strings. */
+  tokenText?: (string | Uint8Array)[];
+  userProcessor?: (ids: number[], scores: Float32Array, row: number) => void;
+  userCriterion?: (ids: number[], scores: Float32Array, row: number) => boolean;
+  prefixAllowed?: (row: number, ids: number[]) => number[];
+}
+
+export interface NativeSequence {
+  ids: number[];
+  tokenLogProbs: number[];
+  score: number;
+  beamIndices: number[];
+  finish: 'eos' | 'length' | 'stopString' | 'time' | 'criterion';
+}
+
+/** Sequences in the order image, search, rank. */
+export interface NativeGenerateResult {
+  sequences: NativeSequence[];
+  /** [search][step] values [rows of the search · vocab]; empty without outputScores. */
+  scores: NativeTensor[][];
+}
+
+export interface NativeForwardRequest {
+  pixelValues?: NativeTensor;
+  encoderStates?: NativeTensor;
+  decoderInputIds: number[][];
+  decoderAttentionMask?: number[][];
+  labels?: number[][];
+  outputHiddenStates: boolean;
+  outputAttentions: boolean;
+}
+
+export interface NativeForwardResult {
+  /** 0 without labels */
+  loss: number;
+  logits: NativeTensor;
+  encoderLastHiddenState: NativeTensor;
+  encoderHiddenStates?: NativeTensor[];
+  decoderHiddenStates?: NativeTensor[];
+  crossAttentions?: NativeTensor[];
+}
+
+export interface NativeTokenEvent {
+  row: number;
+  tokenId: number;
+  logProb: number;
+  finish: string; // '' while the row goes on
+}
+
+/** Every started job resolves or rejects its promise exactly once; `cancel` rejects it with code ABORTED. */
+export interface NativeJob<T> {
+  id: number;
+  promise: Promise<T>;
+}
+
+export interface NativeModel {
+  readonly backend: string;
+  readonly threads: number;
+  forward(request: NativeForwardRequest): NativeJob<NativeForwardResult>;
+  /** `prompts`: one per image. `onToken` streams the tokens of single-row searches as they come. */
+  generate(
+    pixelValues: NativeTensor,
+    prompts: number[][],
+    options: NativeGenerateOptions,
+    onToken: ((event: NativeTokenEvent) => void) | undefined,
+  ): NativeJob<NativeGenerateResult>;
+  cancel(jobId: number): void;
+  memory(): { weightBytes: number; cacheBytes: number; workspaceBytes: number };
+  /** The op lists as text, for tests. */
+  dumpPlan(entry: 'encode' | 'cross' | 'decode'): string;
+  dispose(): Promise<void>;
+}
+
+export interface NativeModule {
+  readonly napiVersion: number;
+  loadModel(source: ModelSource, spec: ModelSpec, options: NativeLoadOptions): NativeJob<NativeModel>;
+  cancelLoad(jobId: number): void;
+  /** The spec as the native side understood it: equal to its argument. */
+  echoSpec(spec: ModelSpec): ModelSpec;
+  /** Instruction sets this build and machine can run, best first. */
+  cpuFeatures(): { isas: string[]; best: string; hardwareThreads: number };
+  processImage(...args: unknown[]): Promise<unknown>;
+}

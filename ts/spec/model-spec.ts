@@ -1,0 +1,164 @@
+/**
+ * The model as plain data: what TypeScript hands to the native core, which knows nothing of Hugging Face names.
+ * Its twin is `native/spec/model_spec.h`; an echo test keeps the two equal.
+ * Shapes: H hidden size, V vocabulary, C channels, P patch side. Linear maps compute `y = x Wᵀ + b`.
+ */
+
+/** Index into {@link TensorList}. */
+export type TensorRef = number;
+
+/** One tensor's place on disk. `file` indexes {@link ModelSource.files}; data is row-major and contiguous. */
+export interface TensorPlace {
+  name: string;
+  file: number;
+  offset: number;
+  byteLength: number;
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: number[];
+}
+
+export interface ModelSource {
+  files: { path: string; size: number; mtimeMs: number }[];
+  tensors: TensorPlace[];
+}
+
+/** A block of rows of a linear map: `weight` is [out, in] (`outIn`) or [in, out] (`inOut`, GPT-2's Conv1D). */
+export interface LinearPart {
+  weight: TensorRef;
+  bias: TensorRef | null;
+  layout: 'outIn' | 'inOut';
+  out: number;
+}
+
+/** Parts are stacked along the output axis: separate q, k and v become one map. */
+export interface Linear {
+  in: number;
+  out: number;
+  parts: LinearPart[];
+}
+
+export interface Norm {
+  weight: TensorRef;
+  bias: TensorRef;
+  eps: number;
+}
+
+export type Activation =
+  | 'identity'
+  | 'gelu'
+  | 'geluTanh'
+  | 'quickGelu'
+  | 'relu'
+  | 'relu2'
+  | 'relu6'
+  | 'leakyRelu'
+  | 'silu'
+  | 'sigmoid'
+  | 'tanh'
+  | 'mish';
+
+export interface Mlp {
+  up: Linear;
+  activation: Activation;
+  down: Linear;
+}
+
+/** `qkv` stacks query, key and value, each heads · headDim wide. */
+export interface SelfAttention {
+  heads: number;
+  headDim: number;
+  scale: number;
+  qkv: Linear;
+  output: Linear;
+}
+
+/** `kv` maps the encoder's output to keys and values, stacked. */
+export interface CrossAttention {
+  heads: number;
+  headDim: number;
+  scale: number;
+  query: Linear;
+  kv: Linear;
+  output: Linear;
+}
+
+/** `pre`: x += f(norm(x)); `post`: x = norm(x + f(x)). */
+export type NormPosition = 'pre' | 'post';
+
+export interface EncoderLayer {
+  attention: SelfAttention;
+  attentionNorm: Norm;
+  mlp: Mlp;
+  mlpNorm: Norm;
+}
+
+/** Learned positions: a table [prefix + gridHeight · gridWidth, H]; another grid is reached by bicubic interpolation. */
+export interface GridPositions {
+  kind: 'grid';
+  table: TensorRef;
+  prefix: number;
+  gridHeight: number;
+  gridWidth: number;
+}
+
+export interface PatchEmbedding {
+  channels: number;
+  imageHeight: number;
+  imageWidth: number;
+  patchHeight: number;
+  patchWidth: number;
+  projection: Linear;
+  /** Learned tokens put before the patches, each of H values. */
+  prefixTokens: TensorRef[];
+  positions: GridPositions;
+}
+
+export interface EncoderSpec {
+  hiddenSize: number;
+  embedding: PatchEmbedding;
+  normPosition: NormPosition;
+  layers: EncoderLayer[];
+  finalNorm: Norm | null;
+}
+
+/** `learned`: row `position + offset` of `table`. `sinusoidal`: computed rows, position ids count non-pad tokens from padTokenId + 1. */
+export type DecoderPositions =
+  | { kind: 'learned'; table: TensorRef; rows: number; offset: number }
+  | { kind: 'sinusoidal'; rows: number; padTokenId: number };
+
+export interface DecoderEmbedding {
+  table: TensorRef;
+  scale: number;
+  positions: DecoderPositions;
+  norm: Norm | null;
+}
+
+export interface DecoderLayer {
+  selfAttention: SelfAttention;
+  selfNorm: Norm;
+  crossAttention: CrossAttention;
+  crossNorm: Norm;
+  mlp: Mlp;
+  mlpNorm: Norm;
+}
+
+export interface DecoderSpec {
+  hiddenSize: number;
+  vocabSize: number;
+  /** Longest sequence, prompt included, that the position table holds. */
+  maxPositions: number;
+  /** Width of the encoder states that cross-attention reads. */
+  crossWidth: number;
+  embedding: DecoderEmbedding;
+  normPosition: NormPosition;
+  layers: DecoderLayer[];
+  finalNorm: Norm | null;
+  head: Linear;
+}
+
+export interface ModelSpec {
+  encoder: EncoderSpec;
+  /** enc_to_dec_proj */
+  projection: Linear | null;
+  decoder: DecoderSpec;
+}

@@ -1,0 +1,167 @@
+/** Checks a whole spec against its tensors, knowing nothing of the architecture that wrote it. */
+import { ConfigError } from '../errors';
+import type * as m from './model-spec';
+
+const MAX_SIZE = 2 ** 24;
+const MAX_LAYERS = 1000;
+
+/** Throws unless every reference, shape and number of the spec is consistent. */
+export function validateModelSpec(spec: m.ModelSpec, source: m.ModelSource): void {
+  new Validator(source).model(spec);
+}
+
+class Validator {
+  readonly #source: m.ModelSource;
+
+  constructor(source: m.ModelSource) {
+    this.#source = source;
+  }
+
+  model(spec: m.ModelSpec): void {
+    const { encoder, projection, decoder } = spec;
+    this.#encoder(encoder);
+    this.#decoder(decoder);
+    const width = projection ? projection.out : encoder.hiddenSize;
+    if (projection) this.#linear(projection, 'projection', encoder.hiddenSize, decoder.hiddenSize);
+    equal(decoder.crossWidth, width, 'decoder.crossWidth');
+  }
+
+  #encoder(encoder: m.EncoderSpec): void {
+    const width = size(encoder.hiddenSize, 'encoder.hiddenSize');
+    this.#patches(encoder.embedding, width);
+    size(encoder.layers.length, 'encoder.layers', MAX_LAYERS);
+    encoder.layers.forEach((layer, index) => {
+      const at = `encoder.layers[${index}]`;
+      this.#selfAttention(layer.attention, `${at}.attention`, width);
+      this.#norm(layer.attentionNorm, `${at}.attentionNorm`, width);
+      this.#mlp(layer.mlp, `${at}.mlp`, width);
+      this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
+    });
+    if (encoder.finalNorm) this.#norm(encoder.finalNorm, 'encoder.finalNorm', width);
+  }
+
+  #patches(patches: m.PatchEmbedding, width: number): void {
+    const at = 'encoder.embedding';
+    const { channels, patchHeight, patchWidth, positions } = patches;
+    for (const key of ['channels', 'imageHeight', 'imageWidth', 'patchHeight', 'patchWidth'] as const) {
+      size(patches[key], `${at}.${key}`);
+    }
+    this.#linear(patches.projection, `${at}.projection`, channels * patchHeight * patchWidth, width);
+    patches.prefixTokens.forEach((ref, index) => this.#tensor(ref, `${at}.prefixTokens[${index}]`, width));
+    equal(positions.prefix, patches.prefixTokens.length, `${at}.positions.prefix`);
+    equal(positions.gridHeight, Math.floor(patches.imageHeight / patchHeight), `${at}.positions.gridHeight`);
+    equal(positions.gridWidth, Math.floor(patches.imageWidth / patchWidth), `${at}.positions.gridWidth`);
+    const cells = size(positions.gridHeight * positions.gridWidth, `${at}.positions`);
+    this.#tensor(positions.table, `${at}.positions.table`, (positions.prefix + cells) * width);
+  }
+
+  #decoder(decoder: m.DecoderSpec): void {
+    const width = size(decoder.hiddenSize, 'decoder.hiddenSize');
+    const cross = size(decoder.crossWidth, 'decoder.crossWidth');
+    const vocabulary = size(decoder.vocabSize, 'decoder.vocabSize');
+    this.#tensor(decoder.embedding.table, 'decoder.embedding.table', vocabulary * width);
+    finite(decoder.embedding.scale, 'decoder.embedding.scale');
+    this.#positions(decoder, width);
+    if (decoder.embedding.norm) this.#norm(decoder.embedding.norm, 'decoder.embedding.norm', width);
+    size(decoder.layers.length, 'decoder.layers', MAX_LAYERS);
+    decoder.layers.forEach((layer, index) => this.#decoderLayer(layer, `decoder.layers[${index}]`, width, cross));
+    if (decoder.finalNorm) this.#norm(decoder.finalNorm, 'decoder.finalNorm', width);
+    this.#linear(decoder.head, 'decoder.head', width, vocabulary);
+  }
+
+  #positions(decoder: m.DecoderSpec, width: number): void {
+    const at = 'decoder.embedding.positions';
+    const { positions } = decoder.embedding;
+    const longest = size(decoder.maxPositions, 'decoder.maxPositions');
+    const rows = size(positions.rows, `${at}.rows`);
+    switch (positions.kind) {
+      case 'learned':
+        this.#tensor(positions.table, `${at}.table`, rows * width);
+        equal(rows, longest + positions.offset, `${at}.rows`);
+        break;
+      case 'sinusoidal':
+        if (!(positions.padTokenId >= 0 && positions.padTokenId < decoder.vocabSize)) {
+          fail(`${at}.padTokenId`, `an id below ${decoder.vocabSize}`, positions.padTokenId);
+        }
+        equal(rows, longest + positions.padTokenId + 1, `${at}.rows`);
+        break;
+    }
+  }
+
+  #decoderLayer(layer: m.DecoderLayer, at: string, width: number, crossWidth: number): void {
+    this.#selfAttention(layer.selfAttention, `${at}.selfAttention`, width);
+    this.#norm(layer.selfNorm, `${at}.selfNorm`, width);
+    const cross = layer.crossAttention;
+    const inner = attentionWidth(cross, `${at}.crossAttention`);
+    this.#linear(cross.query, `${at}.crossAttention.query`, width, inner);
+    this.#linear(cross.kv, `${at}.crossAttention.kv`, crossWidth, 2 * inner);
+    this.#linear(cross.output, `${at}.crossAttention.output`, inner, width);
+    this.#norm(layer.crossNorm, `${at}.crossNorm`, width);
+    this.#mlp(layer.mlp, `${at}.mlp`, width);
+    this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
+  }
+
+  #selfAttention(attention: m.SelfAttention, at: string, width: number): void {
+    const inner = attentionWidth(attention, at);
+    this.#linear(attention.qkv, `${at}.qkv`, width, 3 * inner);
+    this.#linear(attention.output, `${at}.output`, inner, width);
+  }
+
+  #mlp(mlp: m.Mlp, at: string, width: number): void {
+    this.#linear(mlp.up, `${at}.up`, width, mlp.up.out);
+    this.#linear(mlp.down, `${at}.down`, mlp.up.out, width);
+  }
+
+  #norm(norm: m.Norm, at: string, width: number): void {
+    this.#tensor(norm.weight, `${at}.weight`, width);
+    this.#tensor(norm.bias, `${at}.bias`, width);
+    if (!(finite(norm.eps, `${at}.eps`) >= 0)) fail(`${at}.eps`, 'at least 0', norm.eps);
+  }
+
+  #linear(linear: m.Linear, at: string, width: number, out: number): void {
+    equal(linear.in, size(width, `${at}.in`), `${at}.in`);
+    equal(linear.out, size(out, `${at}.out`), `${at}.out`);
+    let rows = 0;
+    linear.parts.forEach((part, index) => {
+      rows += size(part.out, `${at}.parts[${index}].out`);
+      this.#tensor(part.weight, `${at}.parts[${index}].weight`, part.out * width);
+      if (part.bias !== null) this.#tensor(part.bias, `${at}.parts[${index}].bias`, part.out);
+    });
+    equal(rows, out, `${at}.parts`);
+  }
+
+  #tensor(ref: m.TensorRef, at: string, elements: number): void {
+    const place = Number.isSafeInteger(ref) ? this.#source.tensors[ref] : undefined;
+    if (!place) return fail(at, `a tensor below ${this.#source.tensors.length}`, ref);
+    equal(
+      place.shape.reduce((product, side) => product * side, 1),
+      elements,
+      `${at} (${place.name}) elements`,
+    );
+    if (!this.#source.files[place.file]) fail(`${at}.file`, `a file below ${this.#source.files.length}`, place.file);
+  }
+}
+
+function attentionWidth(attention: { heads: number; headDim: number; scale: number }, at: string): number {
+  if (!(finite(attention.scale, `${at}.scale`) > 0)) fail(`${at}.scale`, 'above 0', attention.scale);
+  return size(size(attention.heads, `${at}.heads`) * size(attention.headDim, `${at}.headDim`), `${at} width`);
+}
+
+function size(value: number, at: string, high = MAX_SIZE): number {
+  if (!(Number.isSafeInteger(value) && value >= 1 && value <= high))
+    fail(at, `a whole number from 1 to ${high}`, value);
+  return value;
+}
+
+function finite(value: number, at: string): number {
+  if (!Number.isFinite(value)) fail(at, 'a finite number', value);
+  return value;
+}
+
+function equal(value: number, expected: number, at: string): void {
+  if (value !== expected) fail(at, `${expected}`, value);
+}
+
+function fail(at: string, expected: string, got: unknown): never {
+  throw new ConfigError('INVALID_SPEC', `model ${at}: expected ${expected}, got ${String(got)}`);
+}

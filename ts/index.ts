@@ -2,8 +2,8 @@
 export { VisionEncoderDecoderModel, type ForwardInputs, type ForwardOutput, type StreamedToken } from './model';
 export type {
   FinishReason, GenerateOptions, GenerateOutput, LogitsProcessor, StoppingCriterion,
-} from './model-generate';
-export type { DType, LoadOptions, LoadProgress, Tensor } from './model-inputs';
+} from './model/generate';
+export type { DType, LoadOptions, LoadProgress, Tensor } from './model/inputs';
 export { GenerationConfig } from './generation/generation-config';
 export { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 export { AutoImageProcessor } from './image/auto';
@@ -12,3 +12,5 @@ export { ImageProcessor } from './image/processor';
 export {
   ConfigError, DeviceError, DisposedError, HubError, ImageError, OptionError, OutOfMemoryError, UnsupportedError, VedError, WeightsError,
 } from './errors';
+export { DeiTConfig, GPT2Config, TrOCRConfig, ViTConfig } from './arch/config';
+export type { DecoderConfig, EncoderConfig } from './arch/config';

@@ -9,10 +9,10 @@ import { GenerationConfig, generationConfigFromFiles } from './generation/genera
 import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
 import {
   assembleOutput, attentionInputs, nativeOptions, type FinishReason, type GenerateOptions, type GenerateOutput,
-} from './model-generate';
+} from './model/generate';
 import {
   checkIdRows, checkLoadOptions, checkPixels, checkTensor, nativeLoadOptions, shiftRight, type DType, type LoadOptions, type Tensor,
-} from './model-inputs';
+} from './model/inputs';
 import type { NativeForwardRequest, NativeGenerateResult, NativeModel, NativeTensor, NativeTokenEvent } from './native/contract';
 import { callSite, runJob } from './native/jobs';
 import { loadNative } from './native/load';

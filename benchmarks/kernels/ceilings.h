@@ -8,6 +8,9 @@
 
 namespace ved::bench {
 
+// Wall time; for single-threaded runs on a shared machine the thread's own processor time, which leaves out the time
+// slices that other processes took.
+void useProcessorTime(bool on);
 double seconds();
 
 class Ceilings {

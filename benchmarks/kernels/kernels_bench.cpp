@@ -34,7 +34,7 @@ struct Times {
 };
 
 template <class F>
-Times measure(F f, double budget = 0.4) {
+Times measure(F f, double budget = 0.15) {
   f();
   std::vector<double> t;
   for (const double begin = bench::seconds(); t.size() < 5 || (bench::seconds() - begin < budget && t.size() < 400);) {
@@ -79,17 +79,22 @@ void decodeLinear(const Bench& b, int64_t m, int64_t k, int64_t n) {
   std::vector<float> y(static_cast<size_t>(m * n));
   size_t next = 0;
   const Times t = measure([&] {
-    b.backend.linear({weights[next++ % weights.size()].get(), x.data(), k, y.data(), n, m, true, Activation::Identity, nullptr, 0});
+    b.backend.linear(
+        {weights[next++ % weights.size()].get(), x.data(), k, y.data(), n, m, true, Activation::Identity, nullptr, 0});
   });
-  line("decode " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n), t, 4.0 * k * n, b.ceilings.gbytes(), "GB/s   ");
+  line("decode " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n), t, 4.0 * k * n,
+       b.ceilings.gbytes(), "GB/s   ");
 }
 
 void encoderAttention(const Bench& b, int64_t tokens) {
   const int64_t heads = 12, headDim = 64, width = heads * headDim;
   const std::vector<float> qkv = randomFloats(tokens * 3 * width);
   std::vector<float> out(static_cast<size_t>(tokens * width));
-  const Times t = measure([&] { b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f}); });
-  line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.ceilings.gflops(), "GFLOP/s");
+  const Times t = measure([&] {
+    b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f});
+  });
+  line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.ceilings.gflops(),
+       "GFLOP/s");
 }
 
 void cachedAttention(const Bench& b, int64_t tokens, int64_t length) {
@@ -100,10 +105,11 @@ void cachedAttention(const Bench& b, int64_t tokens, int64_t length) {
   std::vector<int32_t> slot, lengths(static_cast<size_t>(tokens), static_cast<int32_t>(length));
   for (int64_t t = 0; t < tokens; ++t) slot.push_back(static_cast<int32_t>(t));
   const Times t = measure([&] {
-    b.backend.cachedAttention({q.data(), width, keys.data(), values.data(), length, out.data(), width, tokens, heads, headDim,
-                               0.125f, slot.data(), lengths.data(), nullptr});
+    b.backend.cachedAttention({q.data(), width, keys.data(), values.data(), length, out.data(), width, tokens, heads,
+                               headDim, 0.125f, slot.data(), lengths.data(), nullptr});
   });
-  line("cached attention " + std::to_string(tokens) + " x " + std::to_string(length), t, 8.0 * tokens * length * width, b.ceilings.gbytes(), "GB/s   ");
+  line("cached attention " + std::to_string(tokens) + " x " + std::to_string(length), t, 8.0 * tokens * length * width,
+       b.ceilings.gbytes(), "GB/s   ");
 }
 
 void rowOps(const Bench& b) {
@@ -112,9 +118,11 @@ void rowOps(const Bench& b) {
   std::vector<float> y(x.size());
   line("layerNorm 577x768", measure([&] {
          b.backend.layerNorm({x.data(), width, y.data(), width, rows, width, gamma.data(), gamma.data(), 1e-6f});
-       }), 8.0 * rows * width, b.ceilings.gbytes(), "GB/s   ");
+       }),
+       8.0 * rows * width, b.ceilings.gbytes(), "GB/s   ");
   RowSummary s;
-  line("summarize 50257", measure([&] { b.backend.summarize(logits.data(), vocab, 1, vocab, &s); }), 4.0 * vocab, b.ceilings.gbytes(), "GB/s   ");
+  line("summarize 50257", measure([&] { b.backend.summarize(logits.data(), vocab, 1, vocab, &s); }), 4.0 * vocab,
+       b.ceilings.gbytes(), "GB/s   ");
 }
 
 CpuIsa parseIsa(const char* name) {
@@ -129,6 +137,7 @@ int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   const CpuIsa isa = argc > 2 ? parseIsa(argv[2]) : bestCpuIsa();
   const auto backend = makeCpuBackend(isa, threads);
+  bench::useProcessorTime(threads == 1);
   bench::Ceilings ceilings(isa, threads);
   std::printf("%s, %d threads; ceilings now: %.0f GFLOP/s, read %.1f GB/s\n", backend->name().c_str(), threads,
               ceilings.gflops(), ceilings.gbytes());

@@ -40,7 +40,8 @@ Napi::Float32Array scoreArray(Napi::Env env, const std::vector<float>& scores) {
 
 }  // namespace
 
-void callUser(Environment& environment, const engine::Engine& engine, uint32_t job, std::function<void(Napi::Env, Job&)> call) {
+void callUser(Environment& environment, const engine::Engine& engine, uint32_t job,
+              std::function<void(Napi::Env, Job&)> call) {
   auto waiting = std::make_shared<Waiting>();
   const bool posted = environment.post([waiting, job, call = std::move(call)](Napi::Env env, Environment& e) {
     Job* live = e.job(job);
@@ -63,8 +64,8 @@ void callUser(Environment& environment, const engine::Engine& engine, uint32_t j
   if (waiting->failed) throw Error(ErrorKind::Internal, "CALLBACK_FAILED", "a user function of generate() failed");
 }
 
-void bindUserCallbacks(Environment& environment, const engine::Engine& engine, uint32_t job, Job& live, const Napi::Object& options,
-                       engine::GenerateRequest& request, int32_t rowsPerSearch) {
+void bindUserCallbacks(Environment& environment, const engine::Engine& engine, uint32_t job, Job& live,
+                       const Napi::Object& options, engine::GenerateRequest& request, int32_t rowsPerSearch) {
   int slots[3] = {-1, -1, -1};
   const char* names[3] = {"userProcessor", "userCriterion", "prefixAllowed"};
   for (int i = 0; i < 3; ++i) {
@@ -83,8 +84,10 @@ void bindUserCallbacks(Environment& environment, const engine::Engine& engine, u
         auto values = std::make_shared<std::vector<float>>(scores, scores + vocab);
         callUser(*loop, *owner, job, [=](Napi::Env env, Job& running) {
           Napi::Float32Array array = scoreArray(env, *values);
-          running.callbacks[static_cast<size_t>(processor)].Call({idArray(env, ids), array, Napi::Number::New(env, base + beam)});
-          if (array.ElementLength() == values->size()) std::memcpy(values->data(), array.Data(), values->size() * sizeof(float));
+          running.callbacks[static_cast<size_t>(processor)].Call(
+              {idArray(env, ids), array, Napi::Number::New(env, base + beam)});
+          if (array.ElementLength() == values->size())
+            std::memcpy(values->data(), array.Data(), values->size() * sizeof(float));
         });
         std::memcpy(scores, values->data(), values->size() * sizeof(float));
       };
@@ -103,8 +106,8 @@ void bindUserCallbacks(Environment& environment, const engine::Engine& engine, u
       o.prefixAllowed = [=](int32_t beam, const std::vector<int32_t>& ids) {
         auto allowed = std::make_shared<std::vector<int32_t>>();
         callUser(*loop, *owner, job, [=](Napi::Env env, Job& running) {
-          const Napi::Value value =
-              running.callbacks[static_cast<size_t>(prefix)].Call({Napi::Number::New(env, base + beam), idArray(env, ids)});
+          const Napi::Value value = running.callbacks[static_cast<size_t>(prefix)].Call(
+              {Napi::Number::New(env, base + beam), idArray(env, ids)});
           try {
             *allowed = asIds(value, "prefixAllowedTokensFn");
           } catch (const Error& error) {

@@ -7,15 +7,24 @@ namespace {
 
 const char* kindName(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::Config: return "config";
-    case ErrorKind::Weights: return "weights";
-    case ErrorKind::Option: return "option";
-    case ErrorKind::Unsupported: return "unsupported";
-    case ErrorKind::Image: return "image";
-    case ErrorKind::Device: return "device";
-    case ErrorKind::OutOfMemory: return "memory";
-    case ErrorKind::Disposed: return "disposed";
-    case ErrorKind::Internal: return "internal";
+    case ErrorKind::Config:
+      return "config";
+    case ErrorKind::Weights:
+      return "weights";
+    case ErrorKind::Option:
+      return "option";
+    case ErrorKind::Unsupported:
+      return "unsupported";
+    case ErrorKind::Image:
+      return "image";
+    case ErrorKind::Device:
+      return "device";
+    case ErrorKind::OutOfMemory:
+      return "memory";
+    case ErrorKind::Disposed:
+      return "disposed";
+    case ErrorKind::Internal:
+      return "internal";
   }
   return "internal";
 }
@@ -29,7 +38,9 @@ Napi::Error makeError(Napi::Env env, const std::string& message, const std::stri
 
 }  // namespace
 
-Napi::Error toError(Napi::Env env, const Error& error) { return makeError(env, error.what(), error.code(), kindName(error.kind())); }
+Napi::Error toError(Napi::Env env, const Error& error) {
+  return makeError(env, error.what(), error.code(), kindName(error.kind()));
+}
 
 Napi::Error toError(Napi::Env env, std::exception_ptr error) {
   try {

@@ -29,9 +29,9 @@ using Loop = Napi::TypedThreadSafeFunction<Environment, Event, runEvent>;
 struct Job {
   explicit Job(Napi::Env env) : deferred(Napi::Promise::Deferred::New(env)) {}
   Napi::Promise::Deferred deferred;
-  Napi::ObjectReference owner;             // the model object
+  Napi::ObjectReference owner;  // the model object
   std::vector<Napi::FunctionReference> callbacks;
-  Napi::Reference<Napi::Value> failure;    // what a callback threw
+  Napi::Reference<Napi::Value> failure;  // what a callback threw
   std::function<void()> cancel;
 };
 
@@ -42,7 +42,7 @@ class Environment {
 
   uint32_t addJob(std::unique_ptr<Job> job);
   Job* job(uint32_t id);
-  std::unique_ptr<Job> takeJob(uint32_t id);   // the event loop may end once none is left
+  std::unique_ptr<Job> takeJob(uint32_t id);  // the event loop may end once none is left
   void cancelJob(uint32_t id);
 
   // From any thread. False when the environment is closing: then the closure never runs.

@@ -45,15 +45,16 @@ TensorView readTensor(const Reader& r, size_t rank) {
     elements *= static_cast<double>(dim);
   }
   if (elements != static_cast<double>(view.data.ElementLength()))
-    rejectValue(r.path(), "as many values as its dims name (" + std::to_string(static_cast<int64_t>(elements)) + "), got " +
-                              std::to_string(view.data.ElementLength()));
+    rejectValue(r.path(), "as many values as its dims name (" + std::to_string(static_cast<int64_t>(elements)) +
+                              "), got " + std::to_string(view.data.ElementLength()));
   return view;
 }
 
 engine::Pixels readPixels(const Reader& r) {
   const TensorView view = readTensor(r, 4);
   engine::Pixels pixels;
-  pixels.data.assign(view.data.Data(), view.data.Data() + view.data.ElementLength());  // copied: the caller may transfer it away
+  pixels.data.assign(view.data.Data(),
+                     view.data.Data() + view.data.ElementLength());  // copied: the caller may transfer it away
   pixels.batch = view.dims[0];
   pixels.channels = view.dims[1];
   pixels.height = view.dims[2];
@@ -63,12 +64,18 @@ engine::Pixels readPixels(const Reader& r) {
 
 const char* finishName(decode::FinishReason reason) {
   switch (reason) {
-    case decode::FinishReason::None: return "";
-    case decode::FinishReason::Eos: return "eos";
-    case decode::FinishReason::Length: return "length";
-    case decode::FinishReason::StopString: return "stopString";
-    case decode::FinishReason::Time: return "time";
-    case decode::FinishReason::Criterion: return "criterion";
+    case decode::FinishReason::None:
+      return "";
+    case decode::FinishReason::Eos:
+      return "eos";
+    case decode::FinishReason::Length:
+      return "length";
+    case decode::FinishReason::StopString:
+      return "stopString";
+    case decode::FinishReason::Time:
+      return "time";
+    case decode::FinishReason::Criterion:
+      return "criterion";
   }
   return "";
 }
@@ -120,7 +127,8 @@ Napi::Object writeForward(Napi::Env env, const engine::ForwardResult& r) {
   Napi::Object o = Napi::Object::New(env);
   const auto width = [](const std::vector<float>& v, int64_t rows) { return static_cast<int64_t>(v.size()) / rows; };
   o.Set("logits", tensor(env, r.logits, {r.batch, r.steps, width(r.logits, r.batch * r.steps)}));
-  o.Set("encoderLastHiddenState", tensor(env, r.states, {r.batch, r.encoderTokens, width(r.states, r.batch * r.encoderTokens)}));
+  o.Set("encoderLastHiddenState",
+        tensor(env, r.states, {r.batch, r.encoderTokens, width(r.states, r.batch * r.encoderTokens)}));
   o.Set("loss", r.loss);
   if (!r.encoderHidden.empty()) o.Set("encoderHiddenStates", tensors(env, r.encoderHidden, r.batch, r.encoderTokens));
   if (!r.decoderHidden.empty()) o.Set("decoderHiddenStates", tensors(env, r.decoderHidden, r.batch, r.steps));
@@ -128,7 +136,8 @@ Napi::Object writeForward(Napi::Env env, const engine::ForwardResult& r) {
     Napi::Array layers = Napi::Array::New(env, r.crossAttentions.size());
     for (size_t i = 0; i < r.crossAttentions.size(); ++i) {
       const int64_t heads = width(r.crossAttentions[i], r.batch * r.steps * r.encoderTokens);
-      layers.Set(static_cast<uint32_t>(i), tensor(env, r.crossAttentions[i], {r.batch, heads, r.steps, r.encoderTokens}));
+      layers.Set(static_cast<uint32_t>(i),
+                 tensor(env, r.crossAttentions[i], {r.batch, heads, r.steps, r.encoderTokens}));
     }
     o.Set("crossAttentions", layers);
   }
@@ -191,13 +200,15 @@ Napi::FunctionReference& constructorOf(Napi::Env env);
 }  // namespace
 
 Napi::Function ModelHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceMethod<&ModelHandle::forward>("forward"), InstanceMethod<&ModelHandle::generate>("generate"),
-                      InstanceMethod<&ModelHandle::cancel>("cancel"), InstanceMethod<&ModelHandle::memory>("memory"),
-                      InstanceMethod<&ModelHandle::dumpPlan>("dumpPlan"), InstanceMethod<&ModelHandle::dispose>("dispose")});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceMethod<&ModelHandle::forward>("forward"), InstanceMethod<&ModelHandle::generate>("generate"),
+       InstanceMethod<&ModelHandle::cancel>("cancel"), InstanceMethod<&ModelHandle::memory>("memory"),
+       InstanceMethod<&ModelHandle::dumpPlan>("dumpPlan"), InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
 
-ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ModelHandle>(info), environment_(&Environment::of(info.Env())) {}
+ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<ModelHandle>(info), environment_(&Environment::of(info.Env())) {}
 
 ModelHandle::~ModelHandle() {
   if (environment_->closed()) return;  // the cleanup hook has joined the engine already
@@ -205,7 +216,8 @@ ModelHandle::~ModelHandle() {
   if (engine_) environment_->destroyNow(std::move(engine_));
 }
 
-void ModelHandle::attach(Environment& environment, std::unique_ptr<engine::Engine> engine, const engine::Engine::Ready& ready) {
+void ModelHandle::attach(Environment& environment, std::unique_ptr<engine::Engine> engine,
+                         const engine::Engine::Ready& ready) {
   engine_ = std::move(engine);
   environment.owners().push_back(&engine_);
   Napi::Object self = Value();
@@ -249,7 +261,8 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
         reject(e, owner, id, error);
       });
     };
-    *holder = std::make_unique<engine::Engine>(std::move(spec), std::move(table), options, std::move(onReady), std::move(onError));
+    *holder = std::make_unique<engine::Engine>(std::move(spec), std::move(table), options, std::move(onReady),
+                                               std::move(onError));
     environment.adopt(holder->get());
     environment.owners().push_back(holder.get());
     return makeJobObject(env, id, promise);
@@ -265,9 +278,11 @@ Napi::Value ModelHandle::generate(const Napi::CallbackInfo& info) {
     request->prompts = asIdRows(info[1], "prompts");
     const Reader options(info[2], "options");
     request->options = readOptions(options);
-    if (static_cast<int64_t>(request->prompts.size()) != request->pixels.batch) rejectValue("prompts", "one prompt per image");
+    if (static_cast<int64_t>(request->prompts.size()) != request->pixels.batch)
+      rejectValue("prompts", "one prompt per image");
     for (const auto& prompt : request->prompts)
-      if (static_cast<int32_t>(prompt.size()) != request->options.promptLength) rejectValue("prompts", "promptLength ids each");
+      if (static_cast<int32_t>(prompt.size()) != request->options.promptLength)
+        rejectValue("prompts", "promptLength ids each");
     const bool beams = request->options.numBeams > 1;
     request->searchesPerImage = beams ? 1 : request->options.numReturnSequences;
     if (!beams) request->options.numReturnSequences = 1;
@@ -325,9 +340,11 @@ Napi::Value ModelHandle::forward(const Napi::CallbackInfo& info) {
     if (r.has("decoderAttentionMask"))
       for (const auto& row : asIdRows(r.value("decoderAttentionMask"), "decoderAttentionMask"))
         request->mask.emplace_back(row.begin(), row.end());
-    if (request->ids.empty() || static_cast<int64_t>(request->ids.size()) != request->batch) rejectValue("decoderInputIds", "one row per image");
+    if (request->ids.empty() || static_cast<int64_t>(request->ids.size()) != request->batch)
+      rejectValue("decoderInputIds", "one row per image");
     for (const auto& row : request->ids)
-      if (row.empty() || row.size() != request->ids.front().size()) rejectValue("decoderInputIds", "rows of one length");
+      if (row.empty() || row.size() != request->ids.front().size())
+        rejectValue("decoderInputIds", "rows of one length");
     for (const auto& row : request->mask)
       if (row.size() != request->ids.front().size() || request->mask.size() != request->ids.size())
         rejectValue("decoderAttentionMask", "the shape of decoderInputIds");

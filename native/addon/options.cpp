@@ -19,8 +19,12 @@ uint64_t readSeed(const Reader& r) {
   return value.As<Napi::BigInt>().Uint64Value(&lossless);
 }
 
-int32_t integer32(const Reader& r, const char* name, int32_t fallback) { return static_cast<int32_t>(r.integer(name, fallback)); }
-float number32(const Reader& r, const char* name, float fallback) { return static_cast<float>(r.number(name, fallback)); }
+int32_t integer32(const Reader& r, const char* name, int32_t fallback) {
+  return static_cast<int32_t>(r.integer(name, fallback));
+}
+float number32(const Reader& r, const char* name, float fallback) {
+  return static_cast<float>(r.number(name, fallback));
+}
 
 void readWarpers(const Reader& r, decode::Options& o) {
   o.temperature = number32(r, "temperature", 1.f);
@@ -40,7 +44,8 @@ void readProcessors(const Reader& r, decode::Options& o) {
   o.noRepeatNgramSize = integer32(r, "noRepeatNgramSize", 0);
   if (r.has("badWordsIds")) o.badWordsIds = asIdRows(r.value("badWordsIds"), r.path() + ".badWordsIds");
   if (r.has("sequenceBias"))
-    for (const Reader& entry : r.objects("sequenceBias")) o.sequenceBias.push_back({entry.ids("ids"), number32(entry, "bias", 0.f)});
+    for (const Reader& entry : r.objects("sequenceBias"))
+      o.sequenceBias.push_back({entry.ids("ids"), number32(entry, "bias", 0.f)});
   o.renormalizeLogits = r.boolean("renormalizeLogits", false);
   o.removeInvalidValues = r.boolean("removeInvalidValues", false);
   o.forcedBosTokenId = integer32(r, "forcedBosTokenId", -1);

@@ -4,7 +4,8 @@
 
 namespace ved::addon {
 
-// ResolvedGenerateOptions (ts/generation) -> decode::Options. Values were validated there; types are checked again here.
+// ResolvedGenerateOptions (ts/generation) -> decode::Options. Values were validated there; types are checked again
+// here.
 decode::Options readOptions(const Reader& reader);
 
 }  // namespace ved::addon

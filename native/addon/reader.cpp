@@ -22,7 +22,8 @@ std::vector<int32_t> asIds(const Napi::Value& value, const std::string& path) {
   std::vector<int32_t> ids;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const int64_t id = asInteger(array.Get(i), path);
-    if (id < std::numeric_limits<int32_t>::min() || id > std::numeric_limits<int32_t>::max()) rejectValue(path, "32-bit token ids");
+    if (id < std::numeric_limits<int32_t>::min() || id > std::numeric_limits<int32_t>::max())
+      rejectValue(path, "32-bit token ids");
     ids.push_back(static_cast<int32_t>(id));
   }
   return ids;
@@ -59,7 +60,8 @@ Napi::Array Reader::array(const char* name) const {
 std::vector<Reader> Reader::objects(const char* name) const {
   const Napi::Array items = array(name);
   std::vector<Reader> readers;
-  for (uint32_t i = 0; i < items.Length(); ++i) readers.emplace_back(items.Get(i), path_ + "." + name + "[" + std::to_string(i) + "]");
+  for (uint32_t i = 0; i < items.Length(); ++i)
+    readers.emplace_back(items.Get(i), path_ + "." + name + "[" + std::to_string(i) + "]");
   return readers;
 }
 

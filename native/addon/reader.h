@@ -13,7 +13,7 @@ class Reader {
  public:
   Reader(Napi::Value value, std::string path);
 
-  bool has(const char* name) const;        // present and neither null nor undefined
+  bool has(const char* name) const;  // present and neither null nor undefined
   Reader object(const char* name) const;
   std::vector<Reader> objects(const char* name) const;
   int64_t integer(const char* name) const;
@@ -22,7 +22,7 @@ class Reader {
   double number(const char* name, double fallback) const;
   bool boolean(const char* name, bool fallback) const;
   std::string string(const char* name) const;
-  std::vector<int32_t> ids(const char* name) const;        // absent: empty
+  std::vector<int32_t> ids(const char* name) const;  // absent: empty
   std::vector<int64_t> integers(const char* name) const;
   std::vector<std::string> strings(const char* name) const;  // strings as UTF-8, Uint8Arrays as bytes
   Napi::Value value(const char* name) const;

@@ -7,10 +7,18 @@ namespace ved::addon {
 namespace {
 
 constexpr std::array<std::pair<const char*, Activation>, 12> kActivations{{
-    {"identity", Activation::Identity}, {"gelu", Activation::Gelu}, {"geluTanh", Activation::GeluTanh},
-    {"quickGelu", Activation::QuickGelu}, {"relu", Activation::Relu}, {"relu2", Activation::Relu2},
-    {"relu6", Activation::Relu6}, {"leakyRelu", Activation::LeakyRelu}, {"silu", Activation::Silu},
-    {"sigmoid", Activation::Sigmoid}, {"tanh", Activation::Tanh}, {"mish", Activation::Mish},
+    {"identity", Activation::Identity},
+    {"gelu", Activation::Gelu},
+    {"geluTanh", Activation::GeluTanh},
+    {"quickGelu", Activation::QuickGelu},
+    {"relu", Activation::Relu},
+    {"relu2", Activation::Relu2},
+    {"relu6", Activation::Relu6},
+    {"leakyRelu", Activation::LeakyRelu},
+    {"silu", Activation::Silu},
+    {"sigmoid", Activation::Sigmoid},
+    {"tanh", Activation::Tanh},
+    {"mish", Activation::Mish},
 }};
 
 Activation readActivation(const Reader& r, const char* name) {
@@ -52,15 +60,18 @@ std::optional<spec::Norm> readOptionalNorm(const Reader& r, const char* name) {
   return readNorm(r.object(name));
 }
 
-spec::Mlp readMlp(const Reader& r) { return {readLinear(r.object("up")), readActivation(r, "activation"), readLinear(r.object("down"))}; }
+spec::Mlp readMlp(const Reader& r) {
+  return {readLinear(r.object("up")), readActivation(r, "activation"), readLinear(r.object("down"))};
+}
 
 spec::SelfAttention readSelfAttention(const Reader& r) {
-  return {r.integer("heads"), r.integer("headDim"), r.number("scale"), readLinear(r.object("qkv")), readLinear(r.object("output"))};
+  return {r.integer("heads"), r.integer("headDim"), r.number("scale"), readLinear(r.object("qkv")),
+          readLinear(r.object("output"))};
 }
 
 spec::CrossAttention readCrossAttention(const Reader& r) {
-  return {r.integer("heads"), r.integer("headDim"), r.number("scale"), readLinear(r.object("query")), readLinear(r.object("kv")),
-          readLinear(r.object("output"))};
+  return {r.integer("heads"),         r.integer("headDim"),          r.number("scale"), readLinear(r.object("query")),
+          readLinear(r.object("kv")), readLinear(r.object("output"))};
 }
 
 spec::NormPosition readNormPosition(const Reader& r) {
@@ -95,7 +106,8 @@ spec::EncoderSpec readEncoder(const Reader& r) {
 spec::DecoderPositions readPositions(const Reader& r) {
   const std::string kind = r.string("kind");
   if (kind == "learned") return spec::LearnedPositions{readRef(r, "table"), r.integer("rows"), r.integer("offset")};
-  if (kind == "sinusoidal") return spec::SinusoidalPositions{r.integer("rows"), static_cast<int32_t>(r.integer("padTokenId"))};
+  if (kind == "sinusoidal")
+    return spec::SinusoidalPositions{r.integer("rows"), static_cast<int32_t>(r.integer("padTokenId"))};
   rejectValue(r.path() + ".kind", "learned or sinusoidal, got " + kind);
 }
 
@@ -106,7 +118,8 @@ spec::DecoderSpec readDecoder(const Reader& r) {
   decoder.maxPositions = r.integer("maxPositions");
   decoder.crossWidth = r.integer("crossWidth");
   const Reader e = r.object("embedding");
-  decoder.embedding = {readRef(e, "table"), e.number("scale"), readPositions(e.object("positions")), readOptionalNorm(e, "norm")};
+  decoder.embedding = {readRef(e, "table"), e.number("scale"), readPositions(e.object("positions")),
+                       readOptionalNorm(e, "norm")};
   decoder.normPosition = readNormPosition(r);
   for (const Reader& layer : r.objects("layers"))
     decoder.layers.push_back({readSelfAttention(layer.object("selfAttention")), readNorm(layer.object("selfNorm")),
@@ -136,13 +149,13 @@ class Writer {
     set(o, "in", value.in);
     set(o, "out", value.out);
     o.Set("parts", list(value.parts, [this](const spec::LinearPart& part) {
-      Napi::Object p = make();
-      set(p, "weight", part.weight);
-      p.Set("bias", part.bias ? Napi::Value(Napi::Number::New(env_, *part.bias)) : env_.Null());
-      p.Set("layout", part.layout == spec::LinearLayout::OutIn ? "outIn" : "inOut");
-      set(p, "out", part.out);
-      return p;
-    }));
+            Napi::Object p = make();
+            set(p, "weight", part.weight);
+            p.Set("bias", part.bias ? Napi::Value(Napi::Number::New(env_, *part.bias)) : env_.Null());
+            p.Set("layout", part.layout == spec::LinearLayout::OutIn ? "outIn" : "inOut");
+            set(p, "out", part.out);
+            return p;
+          }));
     return o;
   }
 
@@ -154,7 +167,9 @@ class Writer {
     return o;
   }
 
-  Napi::Value optionalNorm(const std::optional<spec::Norm>& value) const { return value ? Napi::Value(norm(*value)) : env_.Null(); }
+  Napi::Value optionalNorm(const std::optional<spec::Norm>& value) const {
+    return value ? Napi::Value(norm(*value)) : env_.Null();
+  }
 
   Napi::Object mlp(const spec::Mlp& value) const {
     Napi::Object o = make();
@@ -202,20 +217,21 @@ class Writer {
     set(e, "patchHeight", embedding.patchHeight);
     set(e, "patchWidth", embedding.patchWidth);
     e.Set("projection", linear(embedding.projection));
-    e.Set("prefixTokens", list(embedding.prefixTokens, [this](spec::TensorRef ref) { return Napi::Number::New(env_, ref); }));
+    e.Set("prefixTokens",
+          list(embedding.prefixTokens, [this](spec::TensorRef ref) { return Napi::Number::New(env_, ref); }));
     e.Set("positions", positions);
     Napi::Object o = make();
     set(o, "hiddenSize", value.hiddenSize);
     o.Set("embedding", e);
     o.Set("normPosition", value.normPosition == spec::NormPosition::Pre ? "pre" : "post");
     o.Set("layers", list(value.layers, [this](const spec::EncoderLayer& layer) {
-      Napi::Object l = make();
-      l.Set("attention", self(layer.attention));
-      l.Set("attentionNorm", norm(layer.attentionNorm));
-      l.Set("mlp", mlp(layer.mlp));
-      l.Set("mlpNorm", norm(layer.mlpNorm));
-      return l;
-    }));
+            Napi::Object l = make();
+            l.Set("attention", self(layer.attention));
+            l.Set("attentionNorm", norm(layer.attentionNorm));
+            l.Set("mlp", mlp(layer.mlp));
+            l.Set("mlpNorm", norm(layer.mlpNorm));
+            return l;
+          }));
     o.Set("finalNorm", optionalNorm(value.finalNorm));
     return o;
   }
@@ -250,15 +266,15 @@ class Writer {
     o.Set("embedding", e);
     o.Set("normPosition", value.normPosition == spec::NormPosition::Pre ? "pre" : "post");
     o.Set("layers", list(value.layers, [this](const spec::DecoderLayer& layer) {
-      Napi::Object l = make();
-      l.Set("selfAttention", self(layer.selfAttention));
-      l.Set("selfNorm", norm(layer.selfNorm));
-      l.Set("crossAttention", cross(layer.crossAttention));
-      l.Set("crossNorm", norm(layer.crossNorm));
-      l.Set("mlp", mlp(layer.mlp));
-      l.Set("mlpNorm", norm(layer.mlpNorm));
-      return l;
-    }));
+            Napi::Object l = make();
+            l.Set("selfAttention", self(layer.selfAttention));
+            l.Set("selfNorm", norm(layer.selfNorm));
+            l.Set("crossAttention", cross(layer.crossAttention));
+            l.Set("crossNorm", norm(layer.crossNorm));
+            l.Set("mlp", mlp(layer.mlp));
+            l.Set("mlpNorm", norm(layer.mlpNorm));
+            return l;
+          }));
     o.Set("finalNorm", optionalNorm(value.finalNorm));
     o.Set("head", linear(value.head));
     return o;
@@ -266,7 +282,9 @@ class Writer {
 
  private:
   Napi::Object make() const { return Napi::Object::New(env_); }
-  void set(Napi::Object& o, const char* name, int64_t value) const { o.Set(name, Napi::Number::New(env_, static_cast<double>(value))); }
+  void set(Napi::Object& o, const char* name, int64_t value) const {
+    o.Set(name, Napi::Number::New(env_, static_cast<double>(value)));
+  }
 
   template <typename T, typename Fn>
   Napi::Array list(const std::vector<T>& values, Fn fn) const {

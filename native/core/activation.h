@@ -16,7 +16,7 @@ enum class Activation : uint8_t {
   Silu,       // x sigmoid(x)
   Sigmoid,
   Tanh,
-  Mish,       // x tanh(softplus(x))
+  Mish,  // x tanh(softplus(x))
 };
 
 }  // namespace ved

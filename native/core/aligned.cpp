@@ -39,7 +39,7 @@ AlignedFloats::~AlignedFloats() {
 
 float* AlignedFloats::atLeast(size_t count) {
   if (count > size_) {
-    *this = AlignedFloats();                 // released before the larger block is taken
+    *this = AlignedFloats();  // released before the larger block is taken
     *this = AlignedFloats(count + count / 8);
   }
   return data_;

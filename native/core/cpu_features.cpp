@@ -32,7 +32,8 @@ Registers cpuid(uint32_t leaf) {
 #if defined(_MSC_VER)
   int r[4];
   __cpuidex(r, static_cast<int>(leaf), 0);
-  return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]), static_cast<uint32_t>(r[3])};
+  return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]),
+          static_cast<uint32_t>(r[3])};
 #else
   Registers r{0, 0, 0, 0};
   __cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);

@@ -52,7 +52,8 @@ void TensorTable::validate() const {
                                        " bytes from its shape, got " + std::to_string(t.byteLength));
     const int64_t size = files[static_cast<size_t>(t.file)].size;
     if (t.offset < 0 || t.byteLength < 0 || t.offset > size || t.byteLength > size - t.offset)
-      fail("TENSOR_OUT_OF_BOUNDS", "tensor " + t.name + ": lies outside its file of " + std::to_string(size) + " bytes");
+      fail("TENSOR_OUT_OF_BOUNDS",
+           "tensor " + t.name + ": lies outside its file of " + std::to_string(size) + " bytes");
   }
 }
 
@@ -116,7 +117,8 @@ void TensorReader::read(int32_t tensor, int64_t first, int64_t count, float* out
   const int64_t unit = dtypeSize(t.dtype);
   constexpr int64_t kChunkBytes = 1 << 20;
   impl_->chunk.resize(kChunkBytes);
-  if (VED_FSEEK(handle, t.offset + first * unit, SEEK_SET) != 0) fail("WEIGHTS_READ_FAILED", "cannot seek in the file of " + t.name);
+  if (VED_FSEEK(handle, t.offset + first * unit, SEEK_SET) != 0)
+    fail("WEIGHTS_READ_FAILED", "cannot seek in the file of " + t.name);
   while (count > 0) {
     const int64_t now = std::min(count, kChunkBytes / unit);
     unsigned char* raw = t.dtype == DType::F32 ? reinterpret_cast<unsigned char*>(out) : impl_->chunk.data();

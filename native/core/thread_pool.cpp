@@ -62,8 +62,10 @@ void ThreadPool::run(int64_t count, Call call, void* context) {
   // No index is left: late workers are turned away instead of being waited for.
   gate_.fetch_or(kClosed, std::memory_order_acq_rel);
   for (int spins = 0; (gate_.load(std::memory_order_acquire) & ~kClosed) != 0; ++spins) {
-    if (spins < 4096) pause();
-    else std::this_thread::yield();
+    if (spins < 4096)
+      pause();
+    else
+      std::this_thread::yield();
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }

@@ -29,7 +29,8 @@ class ThreadPool {
       return;
     }
     using Plain = std::remove_reference_t<Body>;
-    run(count, [](void* context, int64_t index, int worker) { (*static_cast<Plain*>(context))(index, worker); },
+    run(
+        count, [](void* context, int64_t index, int worker) { (*static_cast<Plain*>(context))(index, worker); },
         const_cast<void*>(static_cast<const void*>(&body)));
   }
 

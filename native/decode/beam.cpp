@@ -24,16 +24,14 @@ struct Hypothesis {
 };
 
 struct Candidate {
-  float score;     // of the whole row, not normalised
-  double rank;     // larger is better: the score, or its race time in beam sampling
-  int64_t flat;    // beam * vocab + token
+  float score;   // of the whole row, not normalised
+  double rank;   // larger is better: the score, or its race time in beam sampling
+  int64_t flat;  // beam * vocab + token
   int32_t beam, token;
   FinishReason finish = FinishReason::None;
 };
 
-bool better(const Candidate& a, const Candidate& b) {
-  return a.rank > b.rank || (a.rank == b.rank && a.flat < b.flat);
-}
+bool better(const Candidate& a, const Candidate& b) { return a.rank > b.rank || (a.rank == b.rank && a.flat < b.flat); }
 
 class BeamSearch final : public Search {
  public:
@@ -65,7 +63,8 @@ class BeamSearch final : public Search {
   bool poolFull() const { return static_cast<int32_t>(pool_.size()) == options_.numBeams; }
   bool closed() const { return frozen_ || (options_.earlyStopping == EarlyStopping::True && poolFull()); }
   float normalise(float score, int64_t length) const {
-    return score / static_cast<float>(std::pow(static_cast<double>(length), static_cast<double>(options_.lengthPenalty)));
+    return score /
+           static_cast<float>(std::pow(static_cast<double>(length), static_cast<double>(options_.lengthPenalty)));
   }
   void updateFrozen();
 
@@ -73,7 +72,7 @@ class BeamSearch final : public Search {
   std::vector<ProcessorPtr> processors_;
   Stopping stopping_;
   Philox random_;
-  size_t keep_;                        // K
+  size_t keep_;  // K
   std::vector<Hypothesis> live_, next_;
   std::vector<Hypothesis> pool_;       // best first
   std::vector<Candidate> candidates_;  // a heap while ranking, worst first; then best first
@@ -81,8 +80,8 @@ class BeamSearch final : public Search {
   std::vector<const Ids*> rowIds_;
   std::vector<float> processed_;
   std::vector<std::vector<float>> scores_;
-  Ids ids_;                            // scratch: a candidate's row
-  int64_t length_ = 0;                 // generated tokens per live beam
+  Ids ids_;             // scratch: a candidate's row
+  int64_t length_ = 0;  // generated tokens per live beam
   uint32_t step_ = 0;
   bool frozen_ = false, done_ = false;
 };
@@ -124,7 +123,8 @@ void BeamSearch::recordScores(int32_t vocab) {
   std::vector<float> all(static_cast<size_t>(options_.numBeams) * vocab, kMasked);
   std::copy(processed_.begin(), processed_.end(), all.begin());
   if (step_ == 0)
-    for (int32_t b = 1; b < options_.numBeams; ++b) std::copy_n(processed_.begin(), vocab, all.begin() + static_cast<int64_t>(b) * vocab);
+    for (int32_t b = 1; b < options_.numBeams; ++b)
+      std::copy_n(processed_.begin(), vocab, all.begin() + static_cast<int64_t>(b) * vocab);
   scores_.push_back(std::move(all));
 }
 
@@ -176,8 +176,10 @@ void BeamSearch::rankByRace(int32_t beam, int32_t vocab) {
 void BeamSearch::rankAll(int32_t vocab, const ops::RowSummary* summary) {
   candidates_.clear();
   for (int32_t b = 0; b < static_cast<int32_t>(live_.size()); ++b) {
-    if (options_.doSample) rankByRace(b, vocab);
-    else rankByScore(b, vocab);
+    if (options_.doSample)
+      rankByRace(b, vocab);
+    else
+      rankByScore(b, vocab);
   }
   std::sort_heap(candidates_.begin(), candidates_.end(), better);
   // Nothing is allowed, or the model produced NaN: go on with something legal, so that the search ends.

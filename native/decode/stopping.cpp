@@ -18,8 +18,7 @@ void Stopping::beginStep() {
 
 FinishReason Stopping::check(const std::vector<int32_t>& ids, std::span<const float> scores, int32_t beam) {
   const bool criterion =
-      options_.userCriterion &&
-      options_.userCriterion(ids, scores.data(), static_cast<int32_t>(scores.size()), beam);
+      options_.userCriterion && options_.userCriterion(ids, scores.data(), static_cast<int32_t>(scores.size()), beam);
   if (isEos(ids.back())) return FinishReason::Eos;
   if (endsInStopString(ids)) return FinishReason::StopString;
   if (criterion) return FinishReason::Criterion;
@@ -41,7 +40,8 @@ const std::string& Stopping::textOf(int32_t id) const {
 bool Stopping::endsInStopString(const std::vector<int32_t>& ids) {
   if (longestStop_ == 0 || !options_.tokenText) return false;
   size_t first = ids.size() - 1, before = 0;
-  while (first > 0 && before + 1 < longestStop_ && ids.size() - first < longestStop_) before += textOf(ids[--first]).size();
+  while (first > 0 && before + 1 < longestStop_ && ids.size() - first < longestStop_)
+    before += textOf(ids[--first]).size();
   text_.clear();
   for (size_t i = first; i < ids.size(); ++i) text_ += textOf(ids[i]);
   for (const std::string& stop : options_.stopStrings) {

@@ -31,7 +31,8 @@ void SlotCache::Free::operator()(float* p) const noexcept { std::free(p); }
 SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity) : slots_(slots) {
   view_.capacity = capacity;
   double total = 0;
-  for (int64_t width : innerWidths) total += 2.0 * 4.0 * static_cast<double>(width) * static_cast<double>(slots) * static_cast<double>(capacity);
+  for (int64_t width : innerWidths)
+    total += 2.0 * 4.0 * static_cast<double>(width) * static_cast<double>(slots) * static_cast<double>(capacity);
   const uint64_t memory = physicalMemory();
   if (memory && total > static_cast<double>(memory))
     throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
@@ -42,7 +43,9 @@ SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t ca
     const size_t floats = static_cast<size_t>(width * slots * capacity);
     for (int i = 0; i < 2; ++i) {
       float* p = static_cast<float*>(std::calloc(floats ? floats : 1, sizeof(float)));
-      if (!p) throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE", "the key/value cache could not be allocated; lower maxBatch");
+      if (!p)
+        throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
+                    "the key/value cache could not be allocated; lower maxBatch");
       buffers_.emplace_back(p);
       (i == 0 ? view_.keys : view_.values).push_back(p);
       bytes_ += floats * sizeof(float);

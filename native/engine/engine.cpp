@@ -15,7 +15,8 @@ std::exception_ptr aborted() {
 Engine::Engine(spec::ModelSpec spec, TensorTable table, LoadOptions options, std::function<void(Ready)> onReady,
                std::function<void(std::exception_ptr)> onError)
     : options_(std::move(options)),
-      thread_([this, spec = std::move(spec), table = std::move(table), onReady = std::move(onReady), onError = std::move(onError)]() mutable {
+      thread_([this, spec = std::move(spec), table = std::move(table), onReady = std::move(onReady),
+               onError = std::move(onError)]() mutable {
         main(std::move(spec), std::move(table), std::move(onReady), std::move(onError));
       }) {}
 

@@ -18,7 +18,7 @@
 namespace ved::engine {
 
 struct TokenEvent {
-  int32_t row = 0;           // image index * sequences per image + sequence
+  int32_t row = 0;  // image index * sequences per image + sequence
   int32_t token = -1;
   float logProb = 0;
   decode::FinishReason finish = decode::FinishReason::None;
@@ -33,9 +33,9 @@ struct GenerateResult {
 struct GenerateRequest {
   uint32_t id = 0;
   Pixels pixels;
-  std::vector<std::vector<int32_t>> prompts;   // one per image
+  std::vector<std::vector<int32_t>> prompts;  // one per image
   decode::Options options;
-  int32_t searchesPerImage = 1;                // sampling: numReturnSequences independent searches
+  int32_t searchesPerImage = 1;  // sampling: numReturnSequences independent searches
   // User callbacks are bound per search: index = image * searchesPerImage + search.
   std::function<void(decode::Options&, int32_t search)> bindCallbacks;
   std::function<void(const TokenEvent&)> onToken;  // empty unless streaming
@@ -46,21 +46,21 @@ struct GenerateRequest {
 
 struct ForwardResult {
   int64_t batch = 0, encoderTokens = 0, steps = 0;
-  std::vector<float> logits;         // [batch, steps, V]
-  double loss = 0;                   // with labels: mean cross-entropy, NaN when every label is ignored
-  std::vector<float> states;         // [batch, encoderTokens, H]
+  std::vector<float> logits;  // [batch, steps, V]
+  double loss = 0;            // with labels: mean cross-entropy, NaN when every label is ignored
+  std::vector<float> states;  // [batch, encoderTokens, H]
   std::vector<std::vector<float>> encoderHidden, decoderHidden;
   std::vector<std::vector<float>> crossAttentions;  // per layer [batch, heads, steps, encoderTokens]
 };
 
 struct ForwardRequest {
   uint32_t id = 0;
-  Pixels pixels;                                // or states
-  std::vector<float> states;                    // [batch, encoderTokens, H]
+  Pixels pixels;              // or states
+  std::vector<float> states;  // [batch, encoderTokens, H]
   int64_t batch = 0, encoderTokens = 0;
-  std::vector<std::vector<int32_t>> ids;        // one per row, equal lengths
-  std::vector<std::vector<uint8_t>> mask;       // empty or one per row
-  std::vector<std::vector<int32_t>> labels;     // empty or one per row; -100 is ignored
+  std::vector<std::vector<int32_t>> ids;     // one per row, equal lengths
+  std::vector<std::vector<uint8_t>> mask;    // empty or one per row
+  std::vector<std::vector<int32_t>> labels;  // empty or one per row; -100 is ignored
   bool hiddenStates = false, attentions = false;
   std::function<void(ForwardResult)> onDone;
   std::function<void(std::exception_ptr)> onError;
@@ -96,7 +96,8 @@ class Engine {
  private:
   class Worker;
 
-  void main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady, std::function<void(std::exception_ptr)> onError);
+  void main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady,
+            std::function<void(std::exception_ptr)> onError);
 
   LoadOptions options_;
   mutable std::mutex mutex_;

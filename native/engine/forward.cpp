@@ -1,5 +1,5 @@
-// forward(): one whole pass over given ids, with the hidden states and attentions that were asked for. It uses caches of
-// its own, so it never waits for rows.
+// forward(): one whole pass over given ids, with the hidden states and attentions that were asked for. It uses caches
+// of its own, so it never waits for rows.
 #include <algorithm>
 
 #include "core/error.h"
@@ -34,12 +34,14 @@ ForwardTokens flatten(const ForwardRequest& request, const Model& model, int64_t
 }
 
 // [tokens, heads, S] with token = row * steps + step -> [batch, heads, steps, S]
-std::vector<float> headsFirst(const std::vector<float>& in, int64_t batch, int64_t steps, int64_t heads, int64_t length) {
+std::vector<float> headsFirst(const std::vector<float>& in, int64_t batch, int64_t steps, int64_t heads,
+                              int64_t length) {
   std::vector<float> out(in.size());
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t s = 0; s < steps; ++s)
       for (int64_t h = 0; h < heads; ++h)
-        std::copy_n(in.data() + ((b * steps + s) * heads + h) * length, length, out.data() + ((b * heads + h) * steps + s) * length);
+        std::copy_n(in.data() + ((b * steps + s) * heads + h) * length, length,
+                    out.data() + ((b * heads + h) * steps + s) * length);
   return out;
 }
 
@@ -84,7 +86,8 @@ double crossEntropy(Model& model, const ForwardResult& result, const std::vector
   for (int64_t row = 0; row < rows; ++row) {
     const int32_t label = labels[static_cast<size_t>(row / result.steps)][static_cast<size_t>(row % result.steps)];
     if (label == -100) continue;
-    sum += static_cast<double>(summaries[static_cast<size_t>(row)].logSumExp) - static_cast<double>(result.logits[static_cast<size_t>(row * vocab + label)]);
+    sum += static_cast<double>(summaries[static_cast<size_t>(row)].logSumExp) -
+           static_cast<double>(result.logits[static_cast<size_t>(row * vocab + label)]);
     ++counted;
   }
   return sum / static_cast<double>(counted);
@@ -135,8 +138,8 @@ void Engine::Worker::forward(ForwardRequest& request) {
   model_.head(hidden.data(), b.tokens, result.logits.data());
   if (!request.labels.empty()) result.loss = crossEntropy(model_, result, request.labels);
   for (size_t i = 0; i < probabilities.size(); ++i)
-    result.crossAttentions.push_back(
-        headsFirst(probabilities[i], result.batch, result.steps, decoder.layers[i].crossAttention.heads, result.encoderTokens));
+    result.crossAttentions.push_back(headsFirst(probabilities[i], result.batch, result.steps,
+                                                decoder.layers[i].crossAttention.heads, result.encoderTokens));
   request.onDone(std::move(result));
 }
 

@@ -25,10 +25,15 @@ int64_t bucket(int64_t rows) {
 
 }  // namespace
 
-Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options, const std::function<bool()>& keepGoing)
-    : spec_(std::move(spec)), backend_(makeBackend(options)), weights_(plan::loadWeights(spec_, table, *backend_, keepGoing)),
-      encode_(plan::lowerEncoder(spec_.encoder, weights_)), cross_(plan::lowerCross(spec_, weights_)),
-      decode_(plan::lowerDecoder(spec_.decoder, weights_)), runner_(*backend_, spec_, weights_) {
+Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
+             const std::function<bool()>& keepGoing)
+    : spec_(std::move(spec)),
+      backend_(makeBackend(options)),
+      weights_(plan::loadWeights(spec_, table, *backend_, keepGoing)),
+      encode_(plan::lowerEncoder(spec_.encoder, weights_)),
+      cross_(plan::lowerCross(spec_, weights_)),
+      decode_(plan::lowerDecoder(spec_.decoder, weights_)),
+      runner_(*backend_, spec_, weights_) {
   if (!options.fuse || !backend_->fusesEpilogues()) return;
   for (plan::Program* program : {&encode_, &cross_, &decode_}) plan::fuse(*program);
 }
@@ -57,13 +62,15 @@ const std::vector<float>& Model::positionsFor(int64_t gridHeight, int64_t gridWi
   if (grid.gridHeight == gridHeight && grid.gridWidth == gridWidth) return weights_.encoderPositions;
   for (const Grid& known : grids_)
     if (known.height == gridHeight && known.width == gridWidth) return known.table;
-  grids_.push_front({gridHeight, gridWidth,
-                     plan::interpolatePositions(weights_.encoderPositions, grid, spec_.encoder.hiddenSize, gridHeight, gridWidth)});
+  grids_.push_front(
+      {gridHeight, gridWidth,
+       plan::interpolatePositions(weights_.encoderPositions, grid, spec_.encoder.hiddenSize, gridHeight, gridWidth)});
   if (grids_.size() > kGridLimit) grids_.pop_back();
   return grids_.front().table;
 }
 
-void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings) {
+void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
+                   plan::Bindings bindings) {
   const spec::PatchEmbedding& e = spec_.encoder.embedding;
   const int64_t gridHeight = height / e.patchHeight, gridWidth = width / e.patchWidth;
   bindings.batch = batch;
@@ -107,13 +114,15 @@ std::string Model::dumpPlan(const std::string& entry) const {
 
 std::vector<int64_t> Model::selfWidths() const {
   std::vector<int64_t> widths;
-  for (const auto& layer : spec_.decoder.layers) widths.push_back(layer.selfAttention.heads * layer.selfAttention.headDim);
+  for (const auto& layer : spec_.decoder.layers)
+    widths.push_back(layer.selfAttention.heads * layer.selfAttention.headDim);
   return widths;
 }
 
 std::vector<int64_t> Model::crossWidths() const {
   std::vector<int64_t> widths;
-  for (const auto& layer : spec_.decoder.layers) widths.push_back(layer.crossAttention.heads * layer.crossAttention.headDim);
+  for (const auto& layer : spec_.decoder.layers)
+    widths.push_back(layer.crossAttention.heads * layer.crossAttention.headDim);
   return widths;
 }
 

@@ -25,7 +25,8 @@ struct Pixels {
 
 class Model {
  public:
-  Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options, const std::function<bool()>& keepGoing);
+  Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
+        const std::function<bool()>& keepGoing);
 
   const spec::ModelSpec& spec() const { return spec_; }
   ops::Backend& backend() { return *backend_; }
@@ -34,7 +35,8 @@ class Model {
 
   int64_t encoderTokens(int64_t height, int64_t width) const;
   // pixels -> states [batch * encoderTokens, H]
-  void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings);
+  void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
+              plan::Bindings bindings);
   // states of `bindings.tokens` rows -> cross cache
   void fillCross(const float* states, const plan::Bindings& bindings);
   // one token per entry of the bindings -> hidden [tokens, H]
@@ -57,9 +59,16 @@ class Model {
   plan::ModelWeights weights_;
   plan::Program encode_, cross_, decode_;
   plan::Runner runner_;
-  struct Plan { const plan::Program* base; int64_t tokens, patches; plan::Program program; };
+  struct Plan {
+    const plan::Program* base;
+    int64_t tokens, patches;
+    plan::Program program;
+  };
   std::list<Plan> plans_;  // most recently used first, bounded
-  struct Grid { int64_t height, width; std::vector<float> table; };
+  struct Grid {
+    int64_t height, width;
+    std::vector<float> table;
+  };
   std::list<Grid> grids_;
 };
 

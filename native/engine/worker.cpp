@@ -7,8 +7,8 @@
 namespace ved::engine {
 namespace {
 
-constexpr size_t kEncodeBatch = 8;       // images per encoder micro-batch: new requests never wait longer than that
-constexpr int64_t kTokensPerRun = 256;   // prompt tokens per decoder run; longer prefills are split
+constexpr size_t kEncodeBatch = 8;      // images per encoder micro-batch: new requests never wait longer than that
+constexpr int64_t kTokensPerRun = 256;  // prompt tokens per decoder run; longer prefills are split
 
 bool sameSize(const Item& a, const Item& b) {
   const Pixels& p = a.call->request->pixels;
@@ -23,7 +23,8 @@ void TokenBatch::clear() {
   lastToken.clear();
 }
 
-Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& stop) : model_(model), maxBatch_(maxBatch), stop_(stop) {
+Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& stop)
+    : model_(model), maxBatch_(maxBatch), stop_(stop) {
   for (int32_t row = maxBatch; row-- > 0;) {
     freeRows_.push_back(row);
     freeSlots_.push_back(row);
@@ -156,7 +157,8 @@ void Engine::Worker::encode(const std::vector<Item*>& items) {
   model_.fillCross(states_.data(), b);
 }
 
-void Engine::Worker::pushToken(TokenBatch& batch, const Item& item, int32_t row, int32_t id, int32_t positionId, int64_t position) {
+void Engine::Worker::pushToken(TokenBatch& batch, const Item& item, int32_t row, int32_t id, int32_t positionId,
+                               int64_t position) {
   batch.ids.push_back(id);
   batch.positionIds.push_back(positionId);
   batch.row.push_back(row);
@@ -222,7 +224,8 @@ void Engine::Worker::step() {
   logits_.resize(static_cast<size_t>(rows * vocab));
   summaries_.resize(static_cast<size_t>(rows));
   for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(hidden_.data() + batch_.lastToken[static_cast<size_t>(r)] * width, width, lastHidden_.data() + r * width);
+    std::copy_n(hidden_.data() + batch_.lastToken[static_cast<size_t>(r)] * width, width,
+                lastHidden_.data() + r * width);
   model_.head(lastHidden_.data(), rows, logits_.data());
   model_.backend().summarize(logits_.data(), vocab, rows, vocab, summaries_.data());
   int64_t row = 0;
@@ -240,7 +243,8 @@ bool Engine::Worker::advance(Item& item, float* logits, const ops::RowSummary* s
     if (!item.call->failed) {
       const decode::Step step = item.search->advance(logits, vocab, vocab, summary);
       const GenerateRequest& request = *item.call->request;
-      if (request.onToken && step.emitted >= 0) request.onToken({item.index, step.emitted, step.emittedLogProb, step.emittedFinish});
+      if (request.onToken && step.emitted >= 0)
+        request.onToken({item.index, step.emitted, step.emittedLogProb, step.emittedFinish});
       if (!step.done) {
         applyStep(item, step);
         return false;
@@ -264,7 +268,8 @@ void Engine::Worker::applyStep(Item& item, const decode::Step& step) {
     std::copy_n(ancestry_.data() + parent * capacity, item.position, ancestryScratch_.data() + item.rows[i] * capacity);
   }
   for (size_t i = 0; moved && i < step.parents.size(); ++i)
-    std::copy_n(ancestryScratch_.data() + item.rows[i] * capacity, item.position, ancestry_.data() + item.rows[i] * capacity);
+    std::copy_n(ancestryScratch_.data() + item.rows[i] * capacity, item.position,
+                ancestry_.data() + item.rows[i] * capacity);
   item.pending = step.tokens;
 }
 
@@ -273,7 +278,8 @@ void Engine::Worker::finish(Item& item) {
   std::vector<decode::Sequence> sequences = item.search->take();
   const size_t first = static_cast<size_t>(item.index) * static_cast<size_t>(call.request->options.numReturnSequences);
   for (size_t i = 0; i < sequences.size(); ++i) call.result.sequences[first + i] = std::move(sequences[i]);
-  if (call.request->options.outputScores) call.result.scores[static_cast<size_t>(item.index)] = item.search->takeScores();
+  if (call.request->options.outputScores)
+    call.result.scores[static_cast<size_t>(item.index)] = item.search->takeScores();
   if (--call.remaining == 0) call.request->onDone(std::move(call.result));
 }
 

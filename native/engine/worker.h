@@ -10,32 +10,32 @@ namespace ved::engine {
 struct Call {
   std::shared_ptr<GenerateRequest> request;
   GenerateResult result;
-  size_t remaining = 0;   // searches not finished yet
-  bool failed = false;    // onError was called
+  size_t remaining = 0;  // searches not finished yet
+  bool failed = false;   // onError was called
 };
 
 struct ImageSlot {
-  int64_t index = 0;      // image of the call
-  int32_t slot = -1;      // cross cache slot, -1 before admission
-  int64_t tokens = 0;     // encoder tokens
-  int32_t users = 0;      // searches that still need it
+  int64_t index = 0;   // image of the call
+  int32_t slot = -1;   // cross cache slot, -1 before admission
+  int64_t tokens = 0;  // encoder tokens
+  int32_t users = 0;   // searches that still need it
 };
 
 struct Item {
   std::shared_ptr<Call> call;
   std::shared_ptr<ImageSlot> image;
-  int32_t index = 0;                      // image * searchesPerImage + search
+  int32_t index = 0;  // image * searchesPerImage + search
   std::unique_ptr<decode::Search> search;
-  std::vector<int32_t> rows;              // engine rows, search.maxRows() of them; live row i sits in rows[i]
-  std::vector<int32_t> pending;           // prompt before prefill, afterwards one token per live row
+  std::vector<int32_t> rows;     // engine rows, search.maxRows() of them; live row i sits in rows[i]
+  std::vector<int32_t> pending;  // prompt before prefill, afterwards one token per live row
   bool prefilled = false;
-  int64_t position = 0;                   // cached positions
+  int64_t position = 0;  // cached positions
 };
 
 // The tokens of one decode run, as the arrays that Bindings points into.
 struct TokenBatch {
   std::vector<int32_t> ids, positionIds, row, position, length, crossSlot, crossLength;
-  std::vector<int64_t> lastToken;         // per output row: index of the token whose logits are needed
+  std::vector<int64_t> lastToken;  // per output row: index of the token whose logits are needed
   void clear();
 };
 
@@ -73,7 +73,7 @@ class Engine::Worker {
   const int32_t maxBatch_;
   const std::atomic<bool>& stop_;
   std::unique_ptr<SlotCache> self_, cross_;
-  std::vector<int32_t> ancestry_, ancestryScratch_;   // [maxBatch, capacity]
+  std::vector<int32_t> ancestry_, ancestryScratch_;  // [maxBatch, capacity]
   std::vector<int32_t> freeRows_, freeSlots_;
   std::deque<std::unique_ptr<Item>> pending_;
   std::vector<std::unique_ptr<Item>> active_;

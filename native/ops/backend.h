@@ -16,16 +16,16 @@ namespace ved::ops {
 
 // What greedy decoding and beam search need of one row of logits, in one pass over it.
 struct RowSummary {
-  int32_t argmax;      // lowest index among equal maxima
+  int32_t argmax;  // lowest index among equal maxima
   float max;
-  float logSumExp;     // log sum_i exp(logits[i])
+  float logSumExp;  // log sum_i exp(logits[i])
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string name() const = 0;           // "reference", "cpu:avx512", ...
-  virtual bool fusesEpilogues() const = 0;        // false: the plan runs the unfused op list
+  virtual std::string name() const = 0;     // "reference", "cpu:avx512", ...
+  virtual bool fusesEpilogues() const = 0;  // false: the plan runs the unfused op list
   virtual int threads() const = 0;
 
   virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) = 0;

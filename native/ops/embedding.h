@@ -7,8 +7,8 @@ namespace ved::ops {
 // patches[b * gridH * gridW + gy * gridW + gx, c * patchH * patchW + y * patchW + x] =
 //   pixels[b, c, gy * patchH + y, gx * patchW + x]; trailing pixels that do not fill a patch are dropped.
 struct PatchesArgs {
-  const float* pixels;   // [batch, channels, height, width]
-  float* patches;        // [batch * gridH * gridW, channels * patchH * patchW]
+  const float* pixels;  // [batch, channels, height, width]
+  float* patches;       // [batch * gridH * gridW, channels * patchH * patchW]
   int64_t batch, channels, height, width, patchH, patchW;
 };
 

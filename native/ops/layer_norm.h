@@ -5,9 +5,9 @@
 namespace ved::ops {
 
 struct LayerNormArgs {
-  const float* x;      // [rows, width], row stride ldx
+  const float* x;  // [rows, width], row stride ldx
   int64_t ldx;
-  float* y;            // [rows, width], row stride ldy; may equal x
+  float* y;  // [rows, width], row stride ldy; may equal x
   int64_t ldy;
   int64_t rows;
   int64_t width;

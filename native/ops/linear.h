@@ -24,12 +24,12 @@ class LinearWeight {
 
 struct LinearArgs {
   const LinearWeight* weight;
-  const float* x;         // [rows, in], row stride ldx
+  const float* x;  // [rows, in], row stride ldx
   int64_t ldx;
-  float* y;               // [rows, out], row stride ldy; may equal residual, may not overlap x
+  float* y;  // [rows, out], row stride ldy; may equal residual, may not overlap x
   int64_t ldy;
   int64_t rows;
-  bool useBias = true;    // the unfused op list adds the bias by an op of its own
+  bool useBias = true;  // the unfused op list adds the bias by an op of its own
   Activation activation = Activation::Identity;
   const float* residual = nullptr;  // [rows, out], row stride ldr; added after the activation
   int64_t ldr = 0;

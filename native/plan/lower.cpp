@@ -28,8 +28,8 @@ class Builder {
     return program.ops.back();
   }
 
-  int linear(const std::string& name, int in, const ops::LinearWeight& weight, Activation activation = Activation::Identity,
-             RowKind rows = RowKind::Token) {
+  int linear(const std::string& name, int in, const ops::LinearWeight& weight,
+             Activation activation = Activation::Identity, RowKind rows = RowKind::Token) {
     const int out = value(name, weight.out, rows);
     push(OpKind::Linear, in, out).weight = &weight;
     if (weight.hasBias) push(OpKind::AddBias, out, out).weight = &weight;
@@ -102,9 +102,11 @@ void decoderLayer(Builder& b, int x, const spec::DecoderSpec& decoder, size_t in
 Program lowerEncoder(const spec::EncoderSpec& spec, const ModelWeights& weights) {
   Builder b("encode");
   const spec::PatchEmbedding& embedding = spec.embedding;
-  const int patches = b.value("patches", embedding.channels * embedding.patchHeight * embedding.patchWidth, RowKind::Patch);
+  const int patches =
+      b.value("patches", embedding.channels * embedding.patchHeight * embedding.patchWidth, RowKind::Patch);
   b.push(OpKind::Patches, -1, patches);
-  const int projected = b.linear("patch.embedding", patches, *weights.patchProjection, Activation::Identity, RowKind::Patch);
+  const int projected =
+      b.linear("patch.embedding", patches, *weights.patchProjection, Activation::Identity, RowKind::Patch);
   const int x = b.value("x", spec.hiddenSize, RowKind::Token, true);
   b.push(OpKind::AssembleTokens, projected, x);
   b.tap(x);

@@ -23,7 +23,8 @@ bool readLater(const Program& program, size_t from, int value) {
 bool canAbsorbAdd(const Program& program, size_t next, const Op& linear) {
   if (next >= program.ops.size()) return false;
   const Op& add = program.ops[next];
-  return add.kind == OpKind::Add && add.in == linear.out && add.out != linear.in && !readLater(program, next + 1, linear.out);
+  return add.kind == OpKind::Add && add.in == linear.out && add.out != linear.in &&
+         !readLater(program, next + 1, linear.out);
 }
 
 struct Life {
@@ -63,20 +64,34 @@ int64_t firstFit(const std::vector<Placed>& placed, const Life& life, int64_t si
 
 const char* kindName(OpKind kind) {
   switch (kind) {
-    case OpKind::Patches: return "patches";
-    case OpKind::AssembleTokens: return "assemble_tokens";
-    case OpKind::EmbedTokens: return "embed_tokens";
-    case OpKind::Linear: return "linear";
-    case OpKind::AddBias: return "add_bias";
-    case OpKind::Activate: return "activate";
-    case OpKind::Add: return "add";
-    case OpKind::LayerNorm: return "layer_norm";
-    case OpKind::EncoderAttention: return "encoder_attention";
-    case OpKind::WriteSelfCache: return "write_self_cache";
-    case OpKind::WriteCrossCache: return "write_cross_cache";
-    case OpKind::SelfAttention: return "self_attention";
-    case OpKind::CrossAttention: return "cross_attention";
-    case OpKind::Tap: return "tap";
+    case OpKind::Patches:
+      return "patches";
+    case OpKind::AssembleTokens:
+      return "assemble_tokens";
+    case OpKind::EmbedTokens:
+      return "embed_tokens";
+    case OpKind::Linear:
+      return "linear";
+    case OpKind::AddBias:
+      return "add_bias";
+    case OpKind::Activate:
+      return "activate";
+    case OpKind::Add:
+      return "add";
+    case OpKind::LayerNorm:
+      return "layer_norm";
+    case OpKind::EncoderAttention:
+      return "encoder_attention";
+    case OpKind::WriteSelfCache:
+      return "write_self_cache";
+    case OpKind::WriteCrossCache:
+      return "write_cross_cache";
+    case OpKind::SelfAttention:
+      return "self_attention";
+    case OpKind::CrossAttention:
+      return "cross_attention";
+    case OpKind::Tap:
+      return "tap";
   }
   return "?";
 }

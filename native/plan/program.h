@@ -13,20 +13,20 @@
 namespace ved::plan {
 
 enum class OpKind : uint8_t {
-  Patches,           // pixels -> in-order patches
-  AssembleTokens,    // prefix tokens + patches + positions
-  EmbedTokens,       // ids -> rows
-  Linear,            // fused form: bias, activation and residual inside
+  Patches,         // pixels -> in-order patches
+  AssembleTokens,  // prefix tokens + patches + positions
+  EmbedTokens,     // ids -> rows
+  Linear,          // fused form: bias, activation and residual inside
   AddBias,
   Activate,
-  Add,               // out += in
+  Add,  // out += in
   LayerNorm,
   EncoderAttention,
-  WriteSelfCache,    // k, v of the qkv buffer -> self cache
-  WriteCrossCache,   // k, v of the kv buffer -> cross cache
+  WriteSelfCache,   // k, v of the qkv buffer -> self cache
+  WriteCrossCache,  // k, v of the kv buffer -> cross cache
   SelfAttention,
   CrossAttention,
-  Tap,               // hands a copy of a buffer to the caller, when the caller asked for hidden states
+  Tap,  // hands a copy of a buffer to the caller, when the caller asked for hidden states
 };
 
 // Rows of a buffer: one per token, or one per patch.
@@ -36,7 +36,7 @@ struct Value {
   std::string name;
   int64_t width = 0;
   RowKind rows = RowKind::Token;
-  int64_t offset = -1;     // floats into the arena; -1: bound by the caller
+  int64_t offset = -1;  // floats into the arena; -1: bound by the caller
   bool external = false;
 };
 
@@ -48,7 +48,7 @@ struct Op {
   const NormWeights* norm = nullptr;
   bool useBias = false;
   Activation activation = Activation::Identity;
-  int residual = -1;       // fused Add
+  int residual = -1;  // fused Add
   int layer = -1;
   int64_t heads = 0, headDim = 0;
   float scale = 1;
@@ -58,9 +58,9 @@ struct Program {
   std::string name;
   std::vector<Value> values;
   std::vector<Op> ops;
-  int64_t arenaFloats = 0;   // after place()
-  int input = -1;            // bound by the caller where the program reads states
-  int output = -1;           // bound by the caller
+  int64_t arenaFloats = 0;  // after place()
+  int input = -1;           // bound by the caller where the program reads states
+  int output = -1;          // bound by the caller
 };
 
 // Self-attention cache of one engine: [layer][slot, head, capacity, headDim].
@@ -72,36 +72,36 @@ struct CacheView {
 // Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise.
 struct Bindings {
   int64_t tokens = 0;
-  int64_t batch = 0;                        // encoder: images
-  int64_t height = 0, width = 0;            // encoder: pixels
+  int64_t batch = 0;              // encoder: images
+  int64_t height = 0, width = 0;  // encoder: pixels
   const float* pixels = nullptr;
-  const float* positions = nullptr;         // encoder: [tokensPerImage, H]
+  const float* positions = nullptr;  // encoder: [tokensPerImage, H]
   const float* input = nullptr;
   float* output = nullptr;
   const int32_t* ids = nullptr;
   const int32_t* positionIds = nullptr;
-  const int32_t* row = nullptr;             // row of the ancestry table
-  const int32_t* slot = nullptr;            // slot written by this token
-  const int32_t* position = nullptr;        // position written
-  const int32_t* length = nullptr;          // visible positions
-  const int32_t* ancestry = nullptr;        // [rows, selfCache.capacity]
-  const uint8_t* const* masks = nullptr;    // optional, per token
+  const int32_t* row = nullptr;           // row of the ancestry table
+  const int32_t* slot = nullptr;          // slot written by this token
+  const int32_t* position = nullptr;      // position written
+  const int32_t* length = nullptr;        // visible positions
+  const int32_t* ancestry = nullptr;      // [rows, selfCache.capacity]
+  const uint8_t* const* masks = nullptr;  // optional, per token
   const int32_t* crossSlot = nullptr;
   const int32_t* crossLength = nullptr;
-  const int32_t* crossPosition = nullptr;   // WriteCrossCache: position of each state row
+  const int32_t* crossPosition = nullptr;  // WriteCrossCache: position of each state row
   CacheView* selfCache = nullptr;
   CacheView* crossCache = nullptr;
-  std::vector<std::vector<float>>* taps = nullptr;                 // one entry per Tap op
-  std::vector<std::vector<float>>* crossProbabilities = nullptr;   // per layer [tokens, heads, crossCache.capacity]
-  const std::atomic<bool>* stop = nullptr;  // polled between ops; run() throws ABORTED
+  std::vector<std::vector<float>>* taps = nullptr;                // one entry per Tap op
+  std::vector<std::vector<float>>* crossProbabilities = nullptr;  // per layer [tokens, heads, crossCache.capacity]
+  const std::atomic<bool>* stop = nullptr;                        // polled between ops; run() throws ABORTED
 };
 
 // Linear + AddBias + Activate + Add become one op where nobody reads the intermediate value in between.
 void fuse(Program& program);
-// Places all buffers for at most `tokens` token rows and `patches` patch rows; buffers whose lives do not overlap share memory.
+// Places all buffers for at most `tokens` token rows and `patches` patch rows; buffers whose lives do not overlap share
+// memory.
 void place(Program& program, int64_t tokens, int64_t patches);
 std::string dump(const Program& program);
-
 
 class Runner {
  public:

@@ -19,10 +19,12 @@ float* Runner::at(const Program& program, int value, const Bindings& b) {
 }
 
 void Runner::run(const Program& program, const Bindings& b) {
-  if (static_cast<int64_t>(arena_.size()) < program.arenaFloats) arena_.resize(static_cast<size_t>(program.arenaFloats));
+  if (static_cast<int64_t>(arena_.size()) < program.arenaFloats)
+    arena_.resize(static_cast<size_t>(program.arenaFloats));
   size_t tap = 0;
   for (const Op& op : program.ops) {
-    if (b.stop && b.stop->load(std::memory_order_relaxed)) throw Error(ErrorKind::Internal, "ABORTED", "the run was stopped");
+    if (b.stop && b.stop->load(std::memory_order_relaxed))
+      throw Error(ErrorKind::Internal, "ABORTED", "the run was stopped");
     execute(program, op, b, tap);
   }
 }
@@ -32,13 +34,15 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
   switch (op.kind) {
     case OpKind::Patches: {
       const spec::PatchEmbedding& e = spec_.encoder.embedding;
-      backend_.patches({b.pixels, at(program, op.out, b), b.batch, e.channels, b.height, b.width, e.patchHeight, e.patchWidth});
+      backend_.patches(
+          {b.pixels, at(program, op.out, b), b.batch, e.channels, b.height, b.width, e.patchHeight, e.patchWidth});
       break;
     }
     case OpKind::AssembleTokens: {
       const int64_t prefix = static_cast<int64_t>(spec_.encoder.embedding.prefixTokens.size());
       backend_.assembleTokens({at(program, op.in, b), prefix ? weights_.prefixTokens.data() : nullptr, b.positions,
-                               at(program, op.out, b), b.batch, prefix, rows(program, op.in, b) / b.batch, width(op.out)});
+                               at(program, op.out, b), b.batch, prefix, rows(program, op.in, b) / b.batch,
+                               width(op.out)});
       break;
     }
     case OpKind::EmbedTokens:
@@ -70,8 +74,9 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
       backend_.add({at(program, op.out, b), at(program, op.in, b), rows(program, op.out, b), width(op.out)});
       break;
     case OpKind::LayerNorm:
-      backend_.layerNorm({at(program, op.in, b), width(op.in), at(program, op.out, b), width(op.out), rows(program, op.in, b),
-                          width(op.in), op.norm->gamma.data(), op.norm->beta.data(), op.norm->eps});
+      backend_.layerNorm({at(program, op.in, b), width(op.in), at(program, op.out, b), width(op.out),
+                          rows(program, op.in, b), width(op.in), op.norm->gamma.data(), op.norm->beta.data(),
+                          op.norm->eps});
       break;
     case OpKind::Tap: {
       if (b.taps) {
@@ -90,12 +95,14 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   const float* in = at(program, op.in, b);
   const size_t layer = static_cast<size_t>(op.layer);
   if (op.kind == OpKind::EncoderAttention) {
-    backend_.encoderAttention({in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale});
+    backend_.encoderAttention(
+        {in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale});
     return;
   }
   if (op.kind == OpKind::WriteSelfCache) {
-    backend_.writeCache({in + inner, in + 2 * inner, 3 * inner, 3 * inner, b.selfCache->keys[layer], b.selfCache->values[layer],
-                         b.selfCache->capacity, b.tokens, op.heads, op.headDim, b.slot, b.position});
+    backend_.writeCache({in + inner, in + 2 * inner, 3 * inner, 3 * inner, b.selfCache->keys[layer],
+                         b.selfCache->values[layer], b.selfCache->capacity, b.tokens, op.heads, op.headDim, b.slot,
+                         b.position});
     return;
   }
   if (op.kind == OpKind::WriteCrossCache) {

@@ -35,7 +35,8 @@ class Loader {
   }
 
   LinearPtr linear(const spec::Linear& linear) {
-    const bool hasBias = std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
+    const bool hasBias =
+        std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
     LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias);
     int64_t row = 0;
     for (const spec::LinearPart& part : linear.parts) {
@@ -61,8 +62,9 @@ class Loader {
   void expectElements(spec::TensorRef tensor, int64_t expected) const {
     const TensorPlace& place = reader_.place(tensor);
     if (place.elements() != expected)
-      throw Error(ErrorKind::Weights, "SHAPE_MISMATCH", "tensor " + place.name + ": expected " + std::to_string(expected) +
-                                                            " elements, got " + std::to_string(place.elements()));
+      throw Error(ErrorKind::Weights, "SHAPE_MISMATCH",
+                  "tensor " + place.name + ": expected " + std::to_string(expected) + " elements, got " +
+                      std::to_string(place.elements()));
   }
 
   void packPart(ops::LinearWeight& weight, const spec::LinearPart& part, int64_t in, int64_t row) {
@@ -87,8 +89,8 @@ class Loader {
   std::vector<float> chunk_;
 };
 
-// fairseq-style table used by TrOCR (transformers modeling_trocr.py, TrOCRSinusoidalPositionalEmbedding): sines fill the
-// first half of a row, cosines the second; the pad row is zero. All arithmetic in float32 to match.
+// fairseq-style table used by TrOCR (transformers modeling_trocr.py, TrOCRSinusoidalPositionalEmbedding): sines fill
+// the first half of a row, cosines the second; the pad row is zero. All arithmetic in float32 to match.
 std::vector<float> sinusoidalTable(const spec::SinusoidalPositions& positions, int64_t width) {
   const int64_t half = width / 2;
   std::vector<float> table(static_cast<size_t>(positions.rows * width), 0.f);

@@ -19,9 +19,15 @@ struct NormWeights {
 };
 using LinearPtr = std::unique_ptr<ops::LinearWeight>;
 
-struct SelfAttentionWeights { LinearPtr qkv, output; };
-struct CrossAttentionWeights { LinearPtr query, kv, output; };
-struct MlpWeights { LinearPtr up, down; };
+struct SelfAttentionWeights {
+  LinearPtr qkv, output;
+};
+struct CrossAttentionWeights {
+  LinearPtr query, kv, output;
+};
+struct MlpWeights {
+  LinearPtr up, down;
+};
 
 struct EncoderLayerWeights {
   SelfAttentionWeights attention;

@@ -9,8 +9,8 @@ using namespace ved::test;
 
 namespace {
 
-// Scores: headDim products of factors <= 2 in magnitude, off by headDim eps 4 headDim scale; an error d of a score moves
-// a weight by a factor e^d; the mix adds its own tokens eps. Values are <= 2.
+// Scores: headDim products of factors <= 2 in magnitude, off by headDim eps 4 headDim scale; an error d of a score
+// moves a weight by a factor e^d; the mix adds its own tokens eps. Values are <= 2.
 double tolerance(int64_t headDim, int64_t length, float scale) {
   const double h = static_cast<double>(headDim);
   return 4.0 * kEps * (std::sqrt(h) * 4.0 * h * std::fabs(scale) + 8.0 + std::sqrt(static_cast<double>(length)) * 4.0);
@@ -42,9 +42,13 @@ struct CachedCase {
 // Everything a cached attention reads, with NaN wherever it must not look.
 struct CachedData {
   explicit CachedData(const CachedCase& c)
-      : random(c.seed), slotCount(5), width(c.heads * c.headDim), q(static_cast<size_t>(c.tokens * (width + 3)), random, 2.0f),
+      : random(c.seed),
+        slotCount(5),
+        width(c.heads * c.headDim),
+        q(static_cast<size_t>(c.tokens * (width + 3)), random, 2.0f),
         keys(static_cast<size_t>(slotCount * c.heads * c.capacity * c.headDim), random, 2.0f),
-        values(keys.size(), random, 2.0f), slots(static_cast<size_t>(slotCount * c.capacity)) {
+        values(keys.size(), random, 2.0f),
+        slots(static_cast<size_t>(slotCount * c.capacity)) {
     for (int32_t& s : slots) s = static_cast<int32_t>(random.below(slotCount));
     masks.resize(static_cast<size_t>(c.tokens));
     for (int64_t t = 0; t < c.tokens; ++t) {
@@ -55,9 +59,22 @@ struct CachedData {
       if (t == 1) std::fill(mask.begin(), mask.end(), uint8_t{0});  // nothing visible at all
       maskOfToken.push_back(t % 3 == 2 ? nullptr : mask.data());
     }
-    args = {q.data(), width + 3, keys.data(), values.data(), c.capacity, nullptr, width, c.tokens, c.heads, c.headDim,
-            1.0f / std::sqrt(static_cast<float>(c.headDim)), slotOfToken.data(), lengthOfToken.data(),
-            c.self ? slots.data() : nullptr, c.masked ? maskOfToken.data() : nullptr, nullptr};
+    args = {q.data(),
+            width + 3,
+            keys.data(),
+            values.data(),
+            c.capacity,
+            nullptr,
+            width,
+            c.tokens,
+            c.heads,
+            c.headDim,
+            1.0f / std::sqrt(static_cast<float>(c.headDim)),
+            slotOfToken.data(),
+            lengthOfToken.data(),
+            c.self ? slots.data() : nullptr,
+            c.masked ? maskOfToken.data() : nullptr,
+            nullptr};
   }
   Random random;
   int64_t slotCount, width;
@@ -80,7 +97,8 @@ void checkCached(Backend& backend, const CachedCase& c) {
   a.out = out.data(), a.ldo = d.width + 1;
   if (c.probabilities) a.probabilities = p.data();
   backend.cachedAttention(a);
-  const std::string what = backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity);
+  const std::string what =
+      backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity);
   const double tol = tolerance(c.headDim, c.capacity, a.scale);
   for (int64_t t = 0; t < c.tokens; ++t) {
     for (int64_t i = 0; i < d.width; ++i)
@@ -128,14 +146,15 @@ VED_TEST(cached_attention_ignores_hidden_garbage) {
   for (const auto& backend : backends) {
     Random random(4);
     const int64_t capacity = 21, headDim = 19;
-    std::vector<float> q(headDim), keys(capacity * headDim), values(keys.size()), out(headDim), p(capacity), again(headDim);
+    std::vector<float> q(headDim), keys(capacity * headDim), values(keys.size()), out(headDim), p(capacity),
+        again(headDim);
     for (auto* v : {&q, &keys, &values}) random.fill(v->data(), v->size());
     std::vector<uint8_t> mask(capacity, 1);
     mask[0] = mask[7] = mask[17] = 0;
     const uint8_t* maskOfToken[] = {mask.data()};
     const int32_t slot = 0, length = 18;
-    CachedAttentionArgs a{q.data(), headDim, keys.data(), values.data(), capacity, out.data(), headDim, 1, 1, headDim, 0.3f,
-                          &slot, &length, nullptr, maskOfToken, p.data()};
+    CachedAttentionArgs a{q.data(), headDim, keys.data(), values.data(), capacity, out.data(), headDim,     1,
+                          1,        headDim, 0.3f,        &slot,         &length,  nullptr,    maskOfToken, p.data()};
     backend->cachedAttention(a);
     for (int64_t d = 0; d < headDim; ++d)
       for (int64_t position : {0, 7, 17, 18, 20})
@@ -198,8 +217,9 @@ VED_TEST(write_cache_equals_reference) {
       const size_t n = static_cast<size_t>(5 * heads * capacity * headDim);
       Guarded keys(n), values(n), wantKeys(n), wantValues(n);
       const int32_t slot[] = {4, 0, 2, 2}, position[] = {5, 0, 3, 4};
-      WriteCacheArgs a{kv.data(), kv.data() + width, 2 * width + 1, 2 * width + 1, keys.data(), values.data(), capacity,
-                       tokens, heads, headDim, slot, position};
+      WriteCacheArgs a{kv.data(),   kv.data() + width, 2 * width + 1, 2 * width + 1,
+                       keys.data(), values.data(),     capacity,      tokens,
+                       heads,       headDim,           slot,          position};
       makeCpuBackend(isa, 1)->writeCache(a);
       a.keys = wantKeys.data(), a.values = wantValues.data();
       makeReferenceBackend()->writeCache(a);

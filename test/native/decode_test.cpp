@@ -97,7 +97,9 @@ void readOption(Options& o, const std::string& key, std::istringstream& in) {
   if (key == "early_stopping") {
     std::string value;
     in >> value;
-    o.earlyStopping = value == "never" ? EarlyStopping::Never : value == "1" ? EarlyStopping::True : EarlyStopping::False;
+    o.earlyStopping = value == "never" ? EarlyStopping::Never
+                      : value == "1"   ? EarlyStopping::True
+                                       : EarlyStopping::False;
     return;
   }
   const std::vector<double> values = listOf<double>(in);
@@ -105,33 +107,60 @@ void readOption(Options& o, const std::string& key, std::istringstream& in) {
   const auto i = static_cast<int32_t>(v);
   const auto f = static_cast<float>(v);
   const Ids ids(values.begin(), values.end());
-  if (key == "max_length") o.maxLength = i;
-  else if (key == "num_beams") o.numBeams = i;
-  else if (key == "num_return_sequences") o.numReturnSequences = i;
-  else if (key == "eos_token_id") o.eosTokenIds = ids;
-  else if (key == "length_penalty") o.lengthPenalty = f;
-  else if (key == "repetition_penalty") o.repetitionPenalty = f;
-  else if (key == "no_repeat_ngram_size") o.noRepeatNgramSize = i;
-  else if (key == "min_length") o.minLength = i;
-  else if (key == "min_new_tokens") o.minNewTokens = i;
-  else if (key == "forced_bos_token_id") o.forcedBosTokenId = i;
-  else if (key == "forced_eos_token_id") o.forcedEosTokenIds = ids;
-  else if (key == "exponential_decay_length_penalty") o.hasExponentialDecay = true, o.decayStart = i, o.decayFactor = static_cast<float>(values.at(1));
-  else if (key == "suppress_tokens") o.suppressTokens = ids;
-  else if (key == "begin_suppress_tokens") o.beginSuppressTokens = ids;
-  else if (key == "renormalize_logits") o.renormalizeLogits = i != 0;
-  else if (key == "remove_invalid_values") o.removeInvalidValues = i != 0;
-  else if (key == "prompt_length") o.promptLength = i;
-  else if (key == "do_sample") o.doSample = i != 0;
-  else if (key == "temperature") o.temperature = f;
-  else if (key == "top_h") o.topH = f, o.hasTopH = true;
-  else if (key == "top_k") o.topK = i;
-  else if (key == "top_p") o.topP = f;
-  else if (key == "min_p") o.minP = f, o.hasMinP = true;
-  else if (key == "typical_p") o.typicalP = f;
-  else if (key == "epsilon_cutoff") o.epsilonCutoff = f;
-  else if (key == "eta_cutoff") o.etaCutoff = f;
-  else CHECK_EQ(key, std::string("a known option"));
+  if (key == "max_length")
+    o.maxLength = i;
+  else if (key == "num_beams")
+    o.numBeams = i;
+  else if (key == "num_return_sequences")
+    o.numReturnSequences = i;
+  else if (key == "eos_token_id")
+    o.eosTokenIds = ids;
+  else if (key == "length_penalty")
+    o.lengthPenalty = f;
+  else if (key == "repetition_penalty")
+    o.repetitionPenalty = f;
+  else if (key == "no_repeat_ngram_size")
+    o.noRepeatNgramSize = i;
+  else if (key == "min_length")
+    o.minLength = i;
+  else if (key == "min_new_tokens")
+    o.minNewTokens = i;
+  else if (key == "forced_bos_token_id")
+    o.forcedBosTokenId = i;
+  else if (key == "forced_eos_token_id")
+    o.forcedEosTokenIds = ids;
+  else if (key == "exponential_decay_length_penalty")
+    o.hasExponentialDecay = true, o.decayStart = i, o.decayFactor = static_cast<float>(values.at(1));
+  else if (key == "suppress_tokens")
+    o.suppressTokens = ids;
+  else if (key == "begin_suppress_tokens")
+    o.beginSuppressTokens = ids;
+  else if (key == "renormalize_logits")
+    o.renormalizeLogits = i != 0;
+  else if (key == "remove_invalid_values")
+    o.removeInvalidValues = i != 0;
+  else if (key == "prompt_length")
+    o.promptLength = i;
+  else if (key == "do_sample")
+    o.doSample = i != 0;
+  else if (key == "temperature")
+    o.temperature = f;
+  else if (key == "top_h")
+    o.topH = f, o.hasTopH = true;
+  else if (key == "top_k")
+    o.topK = i;
+  else if (key == "top_p")
+    o.topP = f;
+  else if (key == "min_p")
+    o.minP = f, o.hasMinP = true;
+  else if (key == "typical_p")
+    o.typicalP = f;
+  else if (key == "epsilon_cutoff")
+    o.epsilonCutoff = f;
+  else if (key == "eta_cutoff")
+    o.etaCutoff = f;
+  else
+    CHECK_EQ(key, std::string("a known option"));
 }
 
 std::vector<Golden> readGolden(const std::string& file, Table& table) {
@@ -144,21 +173,31 @@ std::vector<Golden> readGolden(const std::string& file, Table& table) {
     std::istringstream words(line);
     std::string key;
     words >> key;
-    if (key == "vocab") words >> table.vocab;
-    else if (key == "table") table.rows.push_back(listOf<float>(words));
-    else if (key == "case") current = Golden{}, words >> current.name;
-    else if (key == "prompt") current.prompt = listOf<int32_t>(words);
+    if (key == "vocab")
+      words >> table.vocab;
+    else if (key == "table")
+      table.rows.push_back(listOf<float>(words));
+    else if (key == "case")
+      current = Golden{}, words >> current.name;
+    else if (key == "prompt")
+      current.prompt = listOf<int32_t>(words);
     else if (key == "sequence") {
       float score;
       words >> score;
       current.sequenceScores.push_back(score);
       current.sequences.push_back(listOf<int32_t>(words));
-    } else if (key == "sources") current.sources.push_back(listOf<int32_t>(words));
-    else if (key == "scores") current.scores.push_back(listOf<float>(words));
-    else if (key == "in") current.in = listOf<float>(words);
-    else if (key == "out") current.out = listOf<float>(words);
-    else if (key == "end") cases.push_back(current);
-    else readOption(current.options, key, words);
+    } else if (key == "sources")
+      current.sources.push_back(listOf<int32_t>(words));
+    else if (key == "scores")
+      current.scores.push_back(listOf<float>(words));
+    else if (key == "in")
+      current.in = listOf<float>(words);
+    else if (key == "out")
+      current.out = listOf<float>(words);
+    else if (key == "end")
+      cases.push_back(current);
+    else
+      readOption(current.options, key, words);
   }
   return cases;
 }
@@ -178,6 +217,8 @@ VED_TEST(decode_searches_equal_transformers) {
   for (const Golden& golden : cases) {
     Options options = golden.options;
     options.promptLength = static_cast<int32_t>(golden.prompt.size());
+    // As option resolution does: new tokens win over the total.
+    if (options.minNewTokens > 0) options.minLength = options.promptLength + options.minNewTokens;
     options.outputScores = !golden.scores.empty();
     const auto search = makeSearch(options, golden.prompt);
     runSearch(*search, table, golden.prompt);
@@ -203,7 +244,9 @@ VED_TEST(decode_processors_equal_transformers) {
     std::vector<float> scores = golden.in;
     const Ids* const ids = &golden.prompt;
     const Rows rows{scores.data(), static_cast<int32_t>(scores.size()), {&ids, 1}};
-    for (const ProcessorPtr& processor : makeProcessors(golden.options)) processor->apply(rows);
+    Options options = golden.options;
+    if (options.minNewTokens > 0) options.minLength = options.promptLength + options.minNewTokens;
+    for (const ProcessorPtr& processor : makeProcessors(options)) processor->apply(rows);
     checkRow(scores, golden.out, golden.name);
   }
 }
@@ -275,7 +318,8 @@ VED_TEST(decode_survives_nan_and_full_masks) {
       const auto search = makeSearch(options, {0});
       for (int step = 0; step < 10 && search->liveRows() > 0; ++step) {
         std::vector<float> logits(static_cast<size_t>(search->liveRows()) * 8, std::nanf(""));
-        std::vector<ved::ops::RowSummary> summaries(static_cast<size_t>(search->liveRows()), {-1, std::nanf(""), std::nanf("")});
+        std::vector<ved::ops::RowSummary> summaries(static_cast<size_t>(search->liveRows()),
+                                                    {-1, std::nanf(""), std::nanf("")});
         search->advance(logits.data(), 8, 8, summaries.data());
       }
       CHECK_EQ(search->liveRows(), 0);

@@ -13,7 +13,8 @@ VED_TEST(patches_equal_reference) {
       Random random(static_cast<uint64_t>(patch));
       PatchesArgs a{nullptr, nullptr, 2, 3, 4 * patch + patch / 2, 5 * patch + patch / 3, patch, patch + 1};
       Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
-      const size_t n = static_cast<size_t>(a.batch * (a.height / a.patchH) * (a.width / a.patchW) * 3 * a.patchH * a.patchW);
+      const size_t n =
+          static_cast<size_t>(a.batch * (a.height / a.patchH) * (a.width / a.patchW) * 3 * a.patchH * a.patchW);
       Guarded got(n), want(n);
       a.pixels = pixels.data(), a.patches = got.data();
       backend->patches(a);
@@ -42,11 +43,18 @@ VED_TEST(assemble_and_embed_equal_reference) {
         Random random(static_cast<uint64_t>(width * 3 + prefix));
         const int64_t batch = 2, patchTokens = 5, tokens = prefix + patchTokens;
         Guarded patches(static_cast<size_t>(batch * patchTokens * width), random);
-        Guarded tokensIn(static_cast<size_t>(prefix * width), random), positions(static_cast<size_t>(tokens * width), random);
+        Guarded tokensIn(static_cast<size_t>(prefix * width), random),
+            positions(static_cast<size_t>(tokens * width), random);
         const size_t n = static_cast<size_t>(batch * tokens * width);
         Guarded got(n), want(n);
-        AssembleTokensArgs a{patches.data(), prefix ? tokensIn.data() : nullptr, positions.data(), got.data(), batch, prefix,
-                             patchTokens, width};
+        AssembleTokensArgs a{patches.data(),
+                             prefix ? tokensIn.data() : nullptr,
+                             positions.data(),
+                             got.data(),
+                             batch,
+                             prefix,
+                             patchTokens,
+                             width};
         backend->assembleTokens(a);
         a.out = want.data();
         makeReferenceBackend()->assembleTokens(a);

@@ -101,7 +101,11 @@ bool checkEqual(const A& a, const B& b, const char* file, int line, const char* 
   std::ostringstream out;
   out.precision(9);
   out << textA << " == " << textB;
-  if constexpr (requires { out << a; out << b; }) out << ": got " << a << ", want " << b;
+  if constexpr (requires {
+                  out << a;
+                  out << b;
+                })
+    out << ": got " << a << ", want " << b;
   fail(file, line, out.str());
   return false;
 }
@@ -115,16 +119,16 @@ bool checkEqual(const A& a, const B& b, const char* file, int line, const char* 
 
 #define CHECK(...) ::ved::test::check(static_cast<bool>(__VA_ARGS__), __FILE__, __LINE__, #__VA_ARGS__)
 #define CHECK_EQ(a, b) ::ved::test::checkEqual((a), (b), __FILE__, __LINE__, #a, #b)
-#define checkClose(got, want, tol, what) \
-  ::ved::test::checkCloseAt((got), (want), (tol), (what), __FILE__, __LINE__)
-#define CHECK_THROWS(expression)                                                       \
-  do {                                                                                 \
-    bool vedThrew = false;                                                             \
-    try {                                                                              \
-      static_cast<void>(expression);                                                   \
-    } catch (...) {                                                                    \
-      vedThrew = true;                                                                 \
-    }                                                                                  \
+#define checkClose(got, want, tol, what) ::ved::test::checkCloseAt((got), (want), (tol), (what), __FILE__, __LINE__)
+#define CHECK_THROWS(expression)                                                         \
+  do {                                                                                   \
+    bool vedThrew = false;                                                               \
+    try {                                                                                \
+      static_cast<void>(expression);                                                     \
+    } catch (...) {                                                                      \
+      vedThrew = true;                                                                   \
+    }                                                                                    \
     ::ved::test::check(vedThrew, __FILE__, __LINE__, #expression " should have thrown"); \
   } while (false)
-#define SKIP(why) throw ::ved::test::Skip { why }
+#define SKIP(why) \
+  throw ::ved::test::Skip { why }

@@ -29,8 +29,10 @@ void setWeight(LinearWeight& weight, const std::vector<float>& w, const std::vec
     const int64_t count = std::min(weight.out - n, 1 + random.below(70));
     for (int64_t k = 0; k < weight.in;) {
       const int64_t depth = std::min(weight.in - k, 1 + random.below(90));
-      if (random.below(2)) weight.setBlock(n, count, k, depth, w.data() + n * weight.in + k, weight.in, 1);
-      else weight.setBlock(n, count, k, depth, transposed.data() + k * weight.out + n, 1, weight.out);
+      if (random.below(2))
+        weight.setBlock(n, count, k, depth, w.data() + n * weight.in + k, weight.in, 1);
+      else
+        weight.setBlock(n, count, k, depth, transposed.data() + k * weight.out + n, 1, weight.out);
       k += depth;
     }
     weight.setBias(n, count, bias.data() + n);
@@ -162,7 +164,8 @@ VED_TEST(linear_nan_stays_in_its_row) {
     x[5 * in + 36] = std::nanf("");
     x[9 * in] = HUGE_VALF;
     for (int act = 0; act <= static_cast<int>(Activation::Mish); ++act) {
-      backend->linear({weight.get(), x.data(), in, y.data(), out, rows, true, static_cast<Activation>(act), nullptr, 0});
+      backend->linear(
+          {weight.get(), x.data(), in, y.data(), out, rows, true, static_cast<Activation>(act), nullptr, 0});
       for (int64_t i = 0; i < rows * out; ++i) {
         const int64_t row = i / out;
         CHECK(std::isnan(y[i]) == (row == 5));

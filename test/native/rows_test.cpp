@@ -28,10 +28,12 @@ void checkLayerNorm(Backend& backend, int64_t rows, int64_t width, float offset,
   for (int64_t r = 0; r < rows; ++r) {
     // The mean is off by at most width eps max|x|; seen relative to the deviation, which for width >= 2 is of order 1.
     double largest = 0;
-    for (int64_t i = 0; i < width; ++i) largest = std::max(largest, std::fabs(static_cast<double>(want[r * width + i])));
+    for (int64_t i = 0; i < width; ++i)
+      largest = std::max(largest, std::fabs(static_cast<double>(want[r * width + i])));
     const double tol = 400.0 * kEps * (2.0 + std::fabs(offset)) * (1.0 + largest);
     for (int64_t i = 0; i < width; ++i)
-      if (width > 2 && !checkClose(out[r * ldy + i], want[r * width + i], tol, backend.name() + " layerNorm " + std::to_string(width)))
+      if (width > 2 && !checkClose(out[r * ldy + i], want[r * width + i], tol,
+                                   backend.name() + " layerNorm " + std::to_string(width)))
         return;
     if (!inPlace)
       for (int64_t i = width; i < ldy; ++i) CHECK(y.untouched(static_cast<size_t>(r * ldy + i)));
@@ -83,7 +85,8 @@ VED_TEST(activations_dense) {
       for (size_t i = 0; i < x.size(); ++i) {
         // 3e-7 |x| for the error of erf (1.5e-7) and of exp, and the rounding of the result.
         const double tol = 3e-7 * std::min(8.0, 1.0 + std::fabs(x[i])) + 4 * kEps * std::fabs(want[i]);
-        if (!checkClose(got[i], want[i], tol, backend->name() + " act " + std::to_string(act) + " x " + std::to_string(x[i])))
+        if (!checkClose(got[i], want[i], tol,
+                        backend->name() + " act " + std::to_string(act) + " x " + std::to_string(x[i])))
           break;
       }
     }
@@ -92,7 +95,8 @@ VED_TEST(activations_dense) {
 
 VED_TEST(activations_special_values) {
   const auto reference = makeReferenceBackend();
-  const float special[] = {kNan, kInf, -kInf, 0.0f, -0.0f, 1e30f, -1e30f, 1e-40f, -1e-40f, 88.0f, -88.0f, 150.0f, -150.0f};
+  const float special[] = {kNan,   kInf,    -kInf, 0.0f,   -0.0f,  1e30f,  -1e30f,
+                           1e-40f, -1e-40f, 88.0f, -88.0f, 150.0f, -150.0f};
   for (const CpuIsa isa : availableIsas()) {
     const auto backend = makeCpuBackend(isa, 1);
     for (int act = 0; act <= static_cast<int>(Activation::Mish); ++act)
@@ -104,8 +108,11 @@ VED_TEST(activations_special_values) {
           float want = x, other = 0.25f;
           reference->activate({&want, 1, 1, static_cast<Activation>(act)});
           reference->activate({&other, 1, 1, static_cast<Activation>(act)});
-          if (std::isnan(want)) CHECK(std::isnan(v[static_cast<size_t>(at)]));
-          else checkClose(v[static_cast<size_t>(at)], want, 1e-6 + 1e-6 * std::fabs(want), backend->name() + " act " + std::to_string(act) + " of " + std::to_string(x));
+          if (std::isnan(want))
+            CHECK(std::isnan(v[static_cast<size_t>(at)]));
+          else
+            checkClose(v[static_cast<size_t>(at)], want, 1e-6 + 1e-6 * std::fabs(want),
+                       backend->name() + " act " + std::to_string(act) + " of " + std::to_string(x));
           checkClose(v[static_cast<size_t>(at == 0)], other, 1e-6, "neighbour");
         }
   }
@@ -126,7 +133,8 @@ VED_TEST(summarize_every_width) {
       for (int r = 0; r < rows; ++r) {
         CHECK_EQ(got[r].argmax, want[r].argmax);
         CHECK_EQ(got[r].max, want[r].max);
-        checkClose(got[r].logSumExp, want[r].logSumExp, kEps * (4.0 * 30 + static_cast<double>(vocab)), backend->name());
+        checkClose(got[r].logSumExp, want[r].logSumExp, kEps * (4.0 * 30 + static_cast<double>(vocab)),
+                   backend->name());
       }
     }
   }
@@ -154,8 +162,10 @@ VED_TEST(summarize_large_and_special) {
         backend->summarize(v.data(), static_cast<int64_t>(v.size()), 1, static_cast<int64_t>(v.size()), &s);
         CHECK_EQ(s.argmax, argmax);
         CHECK_EQ(s.max, max);
-        if (std::isnan(sum)) CHECK(std::isnan(s.logSumExp));
-        else checkClose(s.logSumExp, sum, 1e-6, backend->name());
+        if (std::isnan(sum))
+          CHECK(std::isnan(s.logSumExp));
+        else
+          checkClose(s.logSumExp, sum, 1e-6, backend->name());
         v.push_back(-kInf);
       }
     };
@@ -176,7 +186,8 @@ VED_TEST(elementwise_equals_reference) {
     for (int64_t width = 1; width <= 70; ++width) {
       Random random(static_cast<uint64_t>(width));
       const int64_t rows = width == 70 ? 2000 : 3, n = rows * width;
-      Guarded y(static_cast<size_t>(n), random), x(static_cast<size_t>(n), random), bias(static_cast<size_t>(width), random);
+      Guarded y(static_cast<size_t>(n), random), x(static_cast<size_t>(n), random),
+          bias(static_cast<size_t>(width), random);
       std::vector<float> want(y.data(), y.data() + n);
       reference->addBias({want.data(), rows, width, bias.data()});
       reference->add({want.data(), x.data(), rows, width});

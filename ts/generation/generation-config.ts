@@ -112,6 +112,7 @@ export class GenerationConfig {
   }
 }
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
 export interface GenerationConfig extends GenerationValues {}
 
 function optionOfKey(key: string): string | undefined {
@@ -130,7 +131,10 @@ function isObject(value: unknown): value is JsonObject {
 export function generationConfigFromFiles(generationConfigJson: unknown, configJson: unknown): GenerationConfig {
   if (generationConfigJson !== undefined) {
     if (!isObject(generationConfigJson)) {
-      throw new ConfigError('CONFIG_INVALID', `generation_config.json: expected an object, got ${kindOf(generationConfigJson)}`);
+      throw new ConfigError(
+        'CONFIG_INVALID',
+        `generation_config.json: expected an object, got ${kindOf(generationConfigJson)}`,
+      );
     }
     return GenerationConfig.fromJSON(generationConfigJson);
   }

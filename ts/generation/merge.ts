@@ -85,7 +85,10 @@ function refuseUnknown(options: object, source: Source): void {
   for (const [name, value] of Object.entries(options)) {
     if (known(name) || value === undefined) continue;
     const where = source === 'call' ? '' : ' in generationConfig';
-    throw new OptionError('UNKNOWN_OPTION', `unknown option ${name}${where}; did you mean ${nearestName(name, names)}?`);
+    throw new OptionError(
+      'UNKNOWN_OPTION',
+      `unknown option ${name}${where}; did you mean ${nearestName(name, names)}?`,
+    );
   }
 }
 

@@ -60,7 +60,10 @@ export const callables: ValueType = {
   fits: (value) => Array.isArray(value) && value.every((item) => typeof item === 'function'),
 };
 
-export const object: ValueType = { expected: 'an object', fits: (value) => typeof value === 'object' && value !== null };
+export const object: ValueType = {
+  expected: 'an object',
+  fits: (value) => typeof value === 'object' && value !== null,
+};
 
 export const earlyStopping: ValueType = {
   expected: "true, false or 'never'",
@@ -95,8 +98,7 @@ export const tokenIds: ValueType = {
 
 export const words: ValueType = {
   expected: 'a non-empty list of non-empty lists of token ids',
-  fits: (value) =>
-    Array.isArray(value) && value.length > 0 && value.every((item) => isIdList(item) && item.length > 0),
+  fits: (value) => Array.isArray(value) && value.length > 0 && value.every((item) => isIdList(item) && item.length > 0),
   ids: (value) => (value as number[][]).flat(),
 };
 

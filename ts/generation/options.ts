@@ -207,7 +207,10 @@ function checkCombinations(merged: Merged): void {
     throw outOfRange('numReturnSequences', `at most numBeams (${beams})`, returned);
   }
   if (merged.get('stopStrings') !== null && merged.get('tokenizer') === null) {
-    throw new OptionError('TOKENIZER_MISSING', 'stopStrings: expected a tokenizer in the options of the call, got none');
+    throw new OptionError(
+      'TOKENIZER_MISSING',
+      'stopStrings: expected a tokenizer in the options of the call, got none',
+    );
   }
   const suppressed = new Set(merged.get<number[] | null>('suppressTokens') ?? []);
   for (const name of ['forcedBosTokenId', 'forcedEosTokenId'] as const) {

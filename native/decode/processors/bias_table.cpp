@@ -25,7 +25,8 @@ void BiasTable::apply(const Row& row) const {
     float sum = 0;
     for (const Entry& entry : entries) {
       const Ids& prefix = entry.prefix;
-      if (prefix.size() <= row.ids.size() && std::equal(prefix.rbegin(), prefix.rend(), row.ids.rbegin())) sum += entry.bias;
+      if (prefix.size() <= row.ids.size() && std::equal(prefix.rbegin(), prefix.rend(), row.ids.rbegin()))
+        sum += entry.bias;
     }
     row.scores[last] += sum;
   }

@@ -7,9 +7,9 @@ namespace {
 using Factory = ProcessorPtr (*)(const Options&);
 
 constexpr Factory kProcessors[] = {
-    makeSequenceBias, makeRepetitionPenalty, makeNoRepeatNgram, makeBadWords,         makeMinLength,
-    makeMinNewTokens, makePrefixAllowed,     makeForcedBos,     makeForcedEos,        makeRemoveInvalid,
-    makeExponentialDecay, makeSuppress,      makeBeginSuppress, makeUserProcessor,
+    makeSequenceBias,     makeRepetitionPenalty, makeNoRepeatNgram, makeBadWords,      makeMinLength,
+    makeMinNewTokens,     makePrefixAllowed,     makeForcedBos,     makeForcedEos,     makeRemoveInvalid,
+    makeExponentialDecay, makeSuppress,          makeBeginSuppress, makeUserProcessor,
 };
 
 constexpr Factory kWarpers[] = {

@@ -20,7 +20,7 @@ struct Row {
 
 // The live rows of one image.
 struct Rows {
-  float* scores;            // [count, vocab], contiguous
+  float* scores;  // [count, vocab], contiguous
   int32_t vocab;
   std::span<const Ids* const> ids;
 

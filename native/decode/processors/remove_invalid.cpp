@@ -12,9 +12,12 @@ class RemoveInvalid final : public RowProcessor {
   void applyRow(const Row& row) override {
     constexpr float kMax = std::numeric_limits<float>::max();
     for (float& score : row.scores) {
-      if (std::isnan(score)) score = 0;
-      else if (score > kMax) score = kMax;
-      else if (score < -kMax) score = -kMax;
+      if (std::isnan(score))
+        score = 0;
+      else if (score > kMax)
+        score = kMax;
+      else if (score < -kMax)
+        score = -kMax;
     }
   }
 };

@@ -15,9 +15,9 @@ int64_t padded(int64_t n, int64_t unit) { return ceilDiv(n, unit) * unit; }
 struct EncoderHead {
   const KernelTable& kernels;
   const EncoderAttentionArgs& a;
-  const float* q;   // first query of the head, row stride ld
+  const float* q;  // first query of the head, row stride ld
   int64_t ld;
-  float* out;       // row stride heads * headDim
+  float* out;  // row stride heads * headDim
 
   int64_t nr() const { return kernels.panelWidth; }
   int64_t stripWidth() const { return padded(a.tokens, nr()); }

@@ -18,15 +18,21 @@ const cpu::KernelTable* tableOf(CpuIsa isa) {
   const CpuFeatures features = detectCpuFeatures();
   static_cast<void>(features);
   switch (isa) {
-    case CpuIsa::Auto: return tableOf(bestCpuIsa());
-    case CpuIsa::Scalar: return &cpu::kKernelsScalar;
+    case CpuIsa::Auto:
+      return tableOf(bestCpuIsa());
+    case CpuIsa::Scalar:
+      return &cpu::kKernelsScalar;
 #if defined(__x86_64__) || defined(_M_X64)
-    case CpuIsa::Avx2: return features.avx2 ? &cpu::kKernelsAvx2 : nullptr;
-    case CpuIsa::Avx512: return features.avx512 ? &cpu::kKernelsAvx512 : nullptr;
+    case CpuIsa::Avx2:
+      return features.avx2 ? &cpu::kKernelsAvx2 : nullptr;
+    case CpuIsa::Avx512:
+      return features.avx512 ? &cpu::kKernelsAvx512 : nullptr;
 #elif defined(__aarch64__) || defined(_M_ARM64)
-    case CpuIsa::Neon: return features.neon ? &cpu::kKernelsNeon : nullptr;
+    case CpuIsa::Neon:
+      return features.neon ? &cpu::kKernelsNeon : nullptr;
 #endif
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -42,11 +48,16 @@ CpuIsa bestCpuIsa() {
 
 const char* cpuIsaName(CpuIsa isa) {
   switch (isa) {
-    case CpuIsa::Auto: return "auto";
-    case CpuIsa::Scalar: return "scalar";
-    case CpuIsa::Avx2: return "avx2";
-    case CpuIsa::Avx512: return "avx512";
-    case CpuIsa::Neon: return "neon";
+    case CpuIsa::Auto:
+      return "auto";
+    case CpuIsa::Scalar:
+      return "scalar";
+    case CpuIsa::Avx2:
+      return "avx2";
+    case CpuIsa::Avx512:
+      return "avx512";
+    case CpuIsa::Neon:
+      return "neon";
   }
   return "unknown";
 }

@@ -65,8 +65,8 @@ class CpuBackend final : public Backend {
 
   const KernelTable* kernels_;
   ThreadPool pool_;
-  AlignedFloats packed_;                  // the rows of the linear op in progress, in tiles
-  std::vector<AlignedFloats> scratch_;    // by worker
+  AlignedFloats packed_;                // the rows of the linear op in progress, in tiles
+  std::vector<AlignedFloats> scratch_;  // by worker
 };
 
 }  // namespace ved::ops::cpu

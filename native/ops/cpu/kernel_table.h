@@ -30,9 +30,9 @@ struct EpilogueArgs {
 
 struct KernelTable {
   const char* name;
-  int tileRows;                                // largest MR
-  int panelWidth;                              // NR
-  PanelKernel panel[kMaxTileRows + 1];         // by MR
+  int tileRows;                         // largest MR
+  int panelWidth;                       // NR
+  PanelKernel panel[kMaxTileRows + 1];  // by MR
   // out[k * stride + r] = x[r * ldx + k]; lanes between rows and the next whole vector are overwritten
   void (*packRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t stride);
   void (*epilogue)(const EpilogueArgs&, Activation);

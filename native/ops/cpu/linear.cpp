@@ -56,10 +56,14 @@ struct Task {
     alignas(64) float out[kMaxTileRows * kMaxPanelWidth];
     const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
     const int64_t column = p * kernels.panelWidth;
-    EpilogueArgs e{out, rows, std::min<int64_t>(kernels.panelWidth, weight.out - column),
+    EpilogueArgs e{out,
+                   rows,
+                   std::min<int64_t>(kernels.panelWidth, weight.out - column),
                    args.useBias ? weight.bias() + column : nullptr,
-                   args.residual ? args.residual + row * args.ldr + column : nullptr, args.ldr,
-                   args.y + row * args.ldy + column, args.ldy};
+                   args.residual ? args.residual + row * args.ldr + column : nullptr,
+                   args.ldr,
+                   args.y + row * args.ldy + column,
+                   args.ldy};
     prefetchTile(e.y, e.ldy, rows, e.columns);  // 5 % of an encoder layer: stores would wait for their lines
     kernels.panel[rows](packed + cut.packedOffset(t), weight.panel(p), weight.in, out, kernels.panelWidth, prefetch,
                         prefetchLines);

@@ -56,8 +56,8 @@ void CpuBackend::assembleTokens(const AssembleTokensArgs& a) {
   forRows(a.batch * tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const int64_t image = r / tokens, i = r % tokens;
-      const float* from = i < a.prefix ? a.prefixTokens + i * a.width
-                                       : a.patches + (image * a.patchTokens + i - a.prefix) * a.width;
+      const float* from =
+          i < a.prefix ? a.prefixTokens + i * a.width : a.patches + (image * a.patchTokens + i - a.prefix) * a.width;
       for (int64_t d = 0; d < a.width; ++d) a.out[r * a.width + d] = from[d] + a.positions[i * a.width + d];
     }
   });

@@ -61,8 +61,7 @@ void encoderAttention(const EncoderAttentionArgs& a) {
     for (int64_t h = 0; h < a.heads; ++h)
       for (int64_t t = 0; t < a.tokens; ++t) {
         const float* image = a.qkv + b * a.tokens * ld + h * a.headDim;
-        for (int64_t u = 0; u < a.tokens; ++u)
-          s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
+        for (int64_t u = 0; u < a.tokens; ++u) s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
         softmax(s);
         for (int64_t d = 0; d < a.headDim; ++d) {
           double sum = 0;

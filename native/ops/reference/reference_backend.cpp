@@ -18,8 +18,7 @@ class ReferenceWeight final : public LinearWeight {
   void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                 int64_t outStride, int64_t inStride) override {
     for (int64_t i = 0; i < outCount; ++i)
-      for (int64_t j = 0; j < inCount; ++j)
-        w[(outBegin + i) * in + inBegin + j] = data[i * outStride + j * inStride];
+      for (int64_t j = 0; j < inCount; ++j) w[(outBegin + i) * in + inBegin + j] = data[i * outStride + j * inStride];
   }
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override {
     for (int64_t i = 0; i < outCount; ++i) bias[outBegin + i] = data[i];

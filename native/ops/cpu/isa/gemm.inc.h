@@ -55,15 +55,19 @@ inline void packBlock(const float* x, int64_t ldx, int64_t rows, int64_t k, floa
   const int64_t count = rows - r0 < W ? rows - r0 : W;
   Vec r[W];
   for (int i = 0; i < W; ++i) {
-    if (i >= count) r[i] = Vec::zero();
-    else r[i] = k >= W ? Vec::load(x + (r0 + i) * ldx) : Vec::loadN(x + (r0 + i) * ldx, k);
+    if (i >= count)
+      r[i] = Vec::zero();
+    else
+      r[i] = k >= W ? Vec::load(x + (r0 + i) * ldx) : Vec::loadN(x + (r0 + i) * ldx, k);
   }
   Vec::transpose(r);
   const int64_t steps = k < W ? k : W;
   const bool whole = r0 == 0 || r0 + W <= stride;
   for (int64_t i = 0; i < steps; ++i) {
-    if (whole) r[i].store(out + i * stride + r0);
-    else r[i].storeN(out + i * stride + r0, count);
+    if (whole)
+      r[i].store(out + i * stride + r0);
+    else
+      r[i].storeN(out + i * stride + r0, count);
   }
 }
 
@@ -106,18 +110,30 @@ void activateAll(float* y, int64_t n) {
 template <class F>
 void dispatch(Activation activation, F f) {
   switch (activation) {
-    case Activation::Identity: return f.template operator()<Activation::Identity>();
-    case Activation::Gelu: return f.template operator()<Activation::Gelu>();
-    case Activation::GeluTanh: return f.template operator()<Activation::GeluTanh>();
-    case Activation::QuickGelu: return f.template operator()<Activation::QuickGelu>();
-    case Activation::Relu: return f.template operator()<Activation::Relu>();
-    case Activation::Relu2: return f.template operator()<Activation::Relu2>();
-    case Activation::Relu6: return f.template operator()<Activation::Relu6>();
-    case Activation::LeakyRelu: return f.template operator()<Activation::LeakyRelu>();
-    case Activation::Silu: return f.template operator()<Activation::Silu>();
-    case Activation::Sigmoid: return f.template operator()<Activation::Sigmoid>();
-    case Activation::Tanh: return f.template operator()<Activation::Tanh>();
-    case Activation::Mish: return f.template operator()<Activation::Mish>();
+    case Activation::Identity:
+      return f.template operator()<Activation::Identity>();
+    case Activation::Gelu:
+      return f.template operator()<Activation::Gelu>();
+    case Activation::GeluTanh:
+      return f.template operator()<Activation::GeluTanh>();
+    case Activation::QuickGelu:
+      return f.template operator()<Activation::QuickGelu>();
+    case Activation::Relu:
+      return f.template operator()<Activation::Relu>();
+    case Activation::Relu2:
+      return f.template operator()<Activation::Relu2>();
+    case Activation::Relu6:
+      return f.template operator()<Activation::Relu6>();
+    case Activation::LeakyRelu:
+      return f.template operator()<Activation::LeakyRelu>();
+    case Activation::Silu:
+      return f.template operator()<Activation::Silu>();
+    case Activation::Sigmoid:
+      return f.template operator()<Activation::Sigmoid>();
+    case Activation::Tanh:
+      return f.template operator()<Activation::Tanh>();
+    case Activation::Mish:
+      return f.template operator()<Activation::Mish>();
   }
 }
 

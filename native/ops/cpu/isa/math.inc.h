@@ -1,5 +1,6 @@
-// exp and the activations on Vec. Included once per ISA; everything is in an anonymous namespace, so that the linker can
-// never pick a function compiled for one ISA for another. For the same reason no std:: function template is used here.
+// exp and the activations on Vec. Included once per ISA; everything is in an anonymous namespace, so that the linker
+// can never pick a function compiled for one ISA for another. For the same reason no std:: function template is used
+// here.
 #pragma once
 #include "ops/activation.h"
 
@@ -28,9 +29,7 @@ inline Vec exp(Vec x) {
   return Vec::scale(p, n);
 }
 
-inline Vec sigmoid(Vec x) {
-  return Vec::div(constant(1.0f), Vec::add(constant(1.0f), exp(Vec::sub(Vec::zero(), x))));
-}
+inline Vec sigmoid(Vec x) { return Vec::div(constant(1.0f), Vec::add(constant(1.0f), exp(Vec::sub(Vec::zero(), x)))); }
 
 // relu(x) - |x|/2 erfc(|x| / sqrt 2) with Abramowitz & Stegun 7.1.26 (|error of erf| < 1.5e-7).
 inline Vec gelu(Vec x) {

@@ -23,8 +23,10 @@ inline Vec loadLanes(const float* p, int64_t lanes) {
 }
 
 inline void storeLanes(Vec v, float* p, int64_t lanes) {
-  if (lanes >= Vec::kWidth) v.store(p);
-  else v.storeN(p, lanes);
+  if (lanes >= Vec::kWidth)
+    v.store(p);
+  else
+    v.storeN(p, lanes);
 }
 
 // Lanes behind the end read as `fill`.
@@ -69,9 +71,8 @@ void softmaxRow(float* s, int64_t n, float scale) {
     sum = Vec::add(sum, e);
   });
   const Vec inverse = Vec::set1(1.0f / Vec::reduceAdd(sum));
-  forVectors(n, [&](int64_t i, int64_t lanes) {
-    storeLanes(Vec::mul(loadLanes(s + i, lanes), inverse), s + i, lanes);
-  });
+  forVectors(n,
+             [&](int64_t i, int64_t lanes) { storeLanes(Vec::mul(loadLanes(s + i, lanes), inverse), s + i, lanes); });
 }
 
 inline int64_t cacheOffset(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t position) {
@@ -82,7 +83,8 @@ inline int64_t cacheOffset(const CachedAttentionArgs& a, int64_t token, int64_t 
 
 inline float dot(const float* a, const float* b, int64_t n) {
   Vec sum = Vec::zero();
-  forVectors(n, [&](int64_t i, int64_t lanes) { sum = Vec::fma(loadLanes(a + i, lanes), loadLanes(b + i, lanes), sum); });
+  forVectors(n,
+             [&](int64_t i, int64_t lanes) { sum = Vec::fma(loadLanes(a + i, lanes), loadLanes(b + i, lanes), sum); });
   return Vec::reduceAdd(sum);
 }
 

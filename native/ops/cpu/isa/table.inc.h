@@ -12,8 +12,10 @@ static_assert(Vec::kTileRows <= kMaxTileRows && kPanel <= kMaxPanelWidth && Vec:
 
 template <int MR>
 constexpr PanelKernel panelOrNull() {
-  if constexpr (MR <= Vec::kTileRows) return panelKernel<MR>;
-  else return nullptr;
+  if constexpr (MR <= Vec::kTileRows)
+    return panelKernel<MR>;
+  else
+    return nullptr;
 }
 
 constexpr KernelTable makeTable(const char* name) {
@@ -21,8 +23,8 @@ constexpr KernelTable makeTable(const char* name) {
           Vec::kTileRows,
           kPanel,
           {nullptr, panelOrNull<1>(), panelOrNull<2>(), panelOrNull<3>(), panelOrNull<4>(), panelOrNull<5>(),
-           panelOrNull<6>(), panelOrNull<7>(), panelOrNull<8>(), panelOrNull<9>(), panelOrNull<10>(),
-           panelOrNull<11>(), panelOrNull<12>(), panelOrNull<13>(), panelOrNull<14>()},
+           panelOrNull<6>(), panelOrNull<7>(), panelOrNull<8>(), panelOrNull<9>(), panelOrNull<10>(), panelOrNull<11>(),
+           panelOrNull<12>(), panelOrNull<13>(), panelOrNull<14>()},
           packRows,
           epilogue,
           activate,

@@ -20,9 +20,15 @@ struct Vec {
     return r;
   }
   static Vec zero() { return set1(0.0f); }
-  static Vec set1(float x) { return each([=](int) { return x; }); }
-  static Vec load(const float* p) { return each([=](int i) { return p[i]; }); }
-  static Vec loadN(const float* p, int64_t n) { return each([=](int i) { return i < n ? p[i] : 0.0f; }); }
+  static Vec set1(float x) {
+    return each([=](int) { return x; });
+  }
+  static Vec load(const float* p) {
+    return each([=](int i) { return p[i]; });
+  }
+  static Vec loadN(const float* p, int64_t n) {
+    return each([=](int i) { return i < n ? p[i] : 0.0f; });
+  }
   void store(float* p) const {
     for (int i = 0; i < kWidth; ++i) p[i] = v[i];
   }
@@ -30,18 +36,40 @@ struct Vec {
     for (int i = 0; i < kWidth; ++i)
       if (i < n) p[i] = v[i];
   }
-  static Vec add(Vec a, Vec b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
-  static Vec sub(Vec a, Vec b) { return each([&](int i) { return a.v[i] - b.v[i]; }); }
-  static Vec mul(Vec a, Vec b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
-  static Vec div(Vec a, Vec b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
-  static Vec fma(Vec a, Vec b, Vec c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-  static Vec fnma(Vec a, Vec b, Vec c) { return each([&](int i) { return c.v[i] - a.v[i] * b.v[i]; }); }
-  static Vec max(Vec a, Vec b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-  static Vec min(Vec a, Vec b) { return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-  static Vec abs(Vec a) { return each([&](int i) { return fabsf(a.v[i]); }); }
-  static Vec round(Vec a) { return each([&](int i) { return nearbyintf(a.v[i]); }); }
+  static Vec add(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static Vec sub(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static Vec mul(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static Vec div(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] / b.v[i]; });
+  }
+  static Vec fma(Vec a, Vec b, Vec c) {
+    return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
+  }
+  static Vec fnma(Vec a, Vec b, Vec c) {
+    return each([&](int i) { return c.v[i] - a.v[i] * b.v[i]; });
+  }
+  static Vec max(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static Vec min(Vec a, Vec b) {
+    return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static Vec abs(Vec a) {
+    return each([&](int i) { return fabsf(a.v[i]); });
+  }
+  static Vec round(Vec a) {
+    return each([&](int i) { return nearbyintf(a.v[i]); });
+  }
   // a * 2^n for integral n
-  static Vec scale(Vec a, Vec n) { return each([&](int i) { return n.v[i] == n.v[i] ? ldexpf(a.v[i], static_cast<int>(n.v[i])) : n.v[i]; }); }
+  static Vec scale(Vec a, Vec n) {
+    return each([&](int i) { return n.v[i] == n.v[i] ? ldexpf(a.v[i], static_cast<int>(n.v[i])) : n.v[i]; });
+  }
   static Vec selectLess(Vec a, Vec b, Vec yes, Vec no) {
     return each([&](int i) { return a.v[i] < b.v[i] ? yes.v[i] : no.v[i]; });
   }

@@ -1,10 +1,10 @@
 /** From resolved options to the native call, and from its sequences to Hugging Face's output. */
-import { assembleSequences, fillTokenId } from './generation/finalize';
-import type { GenerationValues } from './generation/generation-config';
-import type { ResolvedGenerateOptions } from './generation/options';
-import type { Tensor } from './model-inputs';
-import type { NativeGenerateOptions, NativeGenerateResult, NativeTensor } from './native/contract';
-import type { Tokenizer } from './text/tokenizer';
+import { assembleSequences, fillTokenId } from '../generation/finalize';
+import type { GenerationValues } from '../generation/generation-config';
+import type { ResolvedGenerateOptions } from '../generation/options';
+import type { Tensor } from './inputs';
+import type { NativeGenerateOptions, NativeGenerateResult, NativeTensor } from '../native/contract';
+import type { Tokenizer } from '../text/tokenizer';
 
 /** In place, one row (beam) at a time. */
 export type LogitsProcessor = (ids: readonly number[], scores: Float32Array, row: number) => void;

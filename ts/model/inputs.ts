@@ -1,8 +1,8 @@
 /** Checks of what callers hand to a model: tensors, id rows, load options. */
-import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
-import { ConfigError, DeviceError, ImageError, OptionError, UnsupportedError } from './errors';
-import type { NativeLoadOptions } from './native/contract';
-import type { ModelSpec } from './spec/model-spec';
+import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
+import { ConfigError, DeviceError, ImageError, OptionError, UnsupportedError } from '../errors';
+import type { NativeLoadOptions } from '../native/contract';
+import type { ModelSpec } from '../spec/model-spec';
 
 /** Row-major; pixel values are [batch, channels, height, width]. */
 export interface Tensor {

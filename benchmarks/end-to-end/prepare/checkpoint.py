@@ -1,0 +1,64 @@
+"""Writes a full-size checkpoint with random weights, and eight random images.
+
+usage: checkpoint.py FOLDER vit-gpt2|trocr-base
+Shapes are the published ones. Every parameter is random, biases and norms too, so a missing or a swapped tensor
+changes the tokens. The generator refuses a model whose output ignores the image or repeats one token.
+"""
+import json
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch
+from transformers import (GenerationConfig, GPT2Config, TrOCRConfig, ViTConfig, VisionEncoderDecoderConfig,
+                          VisionEncoderDecoderModel)
+
+BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, patch_size=16)
+
+
+def configs(name):
+    if name == "vit-gpt2":
+        return ViTConfig(**BASE, image_size=224), GPT2Config(add_cross_attention=True, is_decoder=True), 50256
+    encoder = ViTConfig(**BASE, image_size=384, qkv_bias=False)
+    decoder = TrOCRConfig(vocab_size=50265, d_model=1024, decoder_layers=12, decoder_attention_heads=16,
+                          decoder_ffn_dim=4096, cross_attention_hidden_size=768, max_position_embeddings=512)
+    return encoder, decoder, 2
+
+
+@torch.no_grad()
+def randomise(model):
+    generator = torch.Generator().manual_seed(20)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if parameter.dim() > 1 and ("wte" in name or "embed_tokens" in name):
+            parameter.copy_(noise * 0.05)
+        elif parameter.dim() > 1:
+            parameter.copy_(noise * (0.3 if "pos" in name or "wpe" in name else 1.2 * parameter[0].numel() ** -0.5))
+        elif "weight" in name:
+            parameter.copy_(1 + 0.1 * noise)
+        else:
+            parameter.copy_(0.05 * noise)
+
+
+def main(folder, name):
+    encoder, decoder, eos = configs(name)
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = eos, eos, eos
+    model = VisionEncoderDecoderModel(config).eval()
+    randomise(model)
+    model.generation_config = GenerationConfig(decoder_start_token_id=eos, pad_token_id=eos, eos_token_id=eos)
+    shape = [3, encoder.image_size, encoder.image_size]
+    pixels = torch.randn(8, *shape, generator=torch.Generator().manual_seed(21)).clamp(-1, 1)
+    pixels += torch.linspace(-1, 1, 8).reshape(8, 1, 1, 1)
+    rows = model.generate(pixel_values=pixels[:3], max_new_tokens=8, min_new_tokens=8, do_sample=False)[:, 1:].tolist()
+    if rows[0] == rows[1] or rows[1] == rows[2] or any(len(set(row)) < 4 for row in rows):
+        raise SystemExit(f"{name}: degenerate tokens {rows}")
+    model.save_pretrained(folder)
+    pixels.numpy().tofile(f"{folder}/pixels.f32")
+    weights = sum(parameter.numel() * 4 for parameter in model.parameters())
+    with open(f"{folder}/bench.json", "w") as file:
+        json.dump({"pixelShape": shape, "weightBytes": weights}, file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

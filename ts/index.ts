@@ -14,3 +14,8 @@ export {
 } from './errors';
 export { DeiTConfig, GPT2Config, TrOCRConfig, ViTConfig } from './arch/config';
 export type { DecoderConfig, EncoderConfig } from './arch/config';
+export {
+  pipeline, type ImageToTextPipeline, type PipelineOptions, type ReadOptions, type ReadOutcome, type ReadPiece, type ReadResult, type ReadToken,
+} from './pipeline';
+export { AutoTokenizer } from './text/auto';
+export type { Tokenizer } from './text/tokenizer';

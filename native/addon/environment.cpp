@@ -64,6 +64,8 @@ void runEvent(Napi::Env env, Napi::Function, Environment* environment, Event* ra
     event->run(env, *environment);
   } catch (const Napi::Error&) {
     // A worker is being terminated: no JavaScript can run, and nobody is left to tell.
+  } catch (const std::exception&) {
+    // Memory ran out outside of any job's own handling: nothing may leave through Node's C code.
   }
 }
 
@@ -107,7 +109,9 @@ std::unique_ptr<Job> Environment::takeJob(uint32_t id) {
 
 void Environment::cancelJob(uint32_t id) {
   Job* found = job(id);
-  if (found && found->cancel) found->cancel();
+  if (!found || !found->cancel) return;
+  found->cancelled = true;
+  found->cancel();
 }
 
 bool Environment::post(std::function<void(Napi::Env, Environment&)> run) {

@@ -33,6 +33,7 @@ struct Job {
   std::vector<Napi::FunctionReference> callbacks;
   Napi::Reference<Napi::Value> failure;  // what a callback threw
   std::function<void()> cancel;
+  bool cancelled = false;                  // a result that is already on its way is dropped
 };
 
 class Environment {

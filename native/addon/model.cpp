@@ -154,17 +154,32 @@ void reject(Napi::Env env, Environment& environment, uint32_t id, std::exception
     job->deferred.Reject(toError(env, error).Value());
 }
 
+std::exception_ptr abortedError() {
+  return std::make_exception_ptr(Error(ErrorKind::Internal, "ABORTED", "the operation was aborted"));
+}
+
+// A result that cannot be written (no memory for its arrays) rejects: the promise must not stay open.
+template <typename Make>
+void settle(Napi::Env env, Environment& environment, uint32_t id, Make make) {
+  const std::unique_ptr<Job> job = environment.takeJob(id);
+  try {
+    job->deferred.Resolve(make());
+  } catch (const Napi::Error& error) {
+    job->deferred.Reject(error.Value());
+  } catch (...) {
+    job->deferred.Reject(toError(env, std::current_exception()).Value());
+  }
+}
+
 template <typename Result, typename Write>
 std::function<void(Result)> resolver(Environment* environment, uint32_t id, Write write) {
   return [=](Result result) {
     auto shared = std::make_shared<Result>(std::move(result));
     environment->post([=](Napi::Env env, Environment& e) {
-      const std::unique_ptr<Job> job = e.takeJob(id);
+      Job* job = e.job(id);
       if (!job) return;
-      if (job->failure.IsEmpty())
-        job->deferred.Resolve(write(env, *shared));
-      else
-        job->deferred.Reject(job->failure.Value());
+      if (job->cancelled || !job->failure.IsEmpty()) return reject(env, e, id, abortedError());
+      settle(env, e, id, [&] { return write(env, *shared); });
     });
   };
 }
@@ -247,9 +262,9 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
     const auto release = [holder](Environment& e) { e.owners().remove(holder.get()); };
     auto onReady = [=](engine::Engine::Ready ready) {
       loop->post([=](Napi::Env e, Environment& owner) {
+        Napi::Object object = constructorOf(e).New({});  // may throw while a worker is terminated: the holder is still known
         release(owner);
         const std::unique_ptr<Job> finished = owner.takeJob(id);
-        Napi::Object object = constructorOf(e).New({});
         ModelHandle::Unwrap(object)->attach(owner, std::move(*holder), ready);
         if (finished) finished->deferred.Resolve(object);
       });
@@ -288,9 +303,9 @@ Napi::Value ModelHandle::generate(const Napi::CallbackInfo& info) {
     if (!beams) request->options.numReturnSequences = 1;
     auto job = std::make_unique<Job>(env);
     job->owner = Napi::Persistent(Value());
-    job->cancel = [request, &owner] {
+    job->cancel = [this, request] {  // job->owner keeps `this`; the engine may be disposed of before the job is settled
       request->cancelled = true;
-      owner.wake();
+      if (engine_) engine_->wake();
     };
     Job* live = job.get();
     const Napi::Promise promise = job->deferred.Promise();

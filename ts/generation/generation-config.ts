@@ -111,8 +111,7 @@ export class GenerationConfig {
     return json;
   }
 }
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
 export interface GenerationConfig extends GenerationValues {}
 
 function optionOfKey(key: string): string | undefined {

@@ -1,0 +1,39 @@
+// What is measured: the cases, and the engines in the order they are interleaved.
+const NEW_TOKENS = 20;
+
+const CASES = [
+  { name: 'batch 1, greedy', batch: 1, numBeams: 1 },
+  { name: 'batch 1, beam 4', batch: 1, numBeams: 4 },
+  { name: 'batch 8, greedy', batch: 8, numBeams: 1 },
+];
+
+export const ENGINES = [
+  { id: 'ours fp32', driver: 'ours', dtype: 'fp32' },
+  { id: 'PyTorch fp32', driver: 'pytorch', dtype: 'fp32' },
+  { id: 'PyTorch bf16', driver: 'pytorch', dtype: 'bf16' },
+  { id: 'transformers.js fp32', driver: 'transformersjs', dtype: 'fp32' },
+  { id: 'transformers.js int8', driver: 'transformersjs', dtype: 'int8' },
+];
+
+/** { case name, engine, job } for one round; every engine of a case runs before the next case starts. */
+export function cells(quick) {
+  const threads = quick ? [2] : [2, 1];
+  const list = [];
+  for (const count of threads) {
+    for (const { name, batch, numBeams } of CASES) {
+      for (const engine of ENGINES) {
+        if (numBeams > 1 && engine.driver === 'transformersjs') continue;
+        const settings = { batch, numBeams, threads: count, newTokens: NEW_TOKENS, dtype: engine.dtype };
+        const runs = quick ? { warmup: 1, repeats: 1, maxSeconds: 2 } : { warmup: 1, repeats: 3, maxSeconds: 5 };
+        list.push({ name: `${name}, ${count} thread${count > 1 ? 's' : ''}`, engine, job: { ...settings, ...runs } });
+      }
+    }
+  }
+  return list;
+}
+
+/** Cold starts: one process, one run, nothing warmed up. */
+export function coldCells() {
+  const job = { batch: 1, numBeams: 1, threads: 2, newTokens: NEW_TOKENS, warmup: 0, repeats: 1, maxSeconds: 60 };
+  return ENGINES.map((engine) => ({ name: 'cold start', engine, job: { ...job, dtype: engine.dtype } }));
+}

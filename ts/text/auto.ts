@@ -1,0 +1,1 @@
+export { AutoTokenizer, type AutoTokenizerOptions } from './auto-tokenizer.js';

@@ -1,0 +1,204 @@
+import { isObject, type JsonObject } from './json-shape.js';
+import { tokenText } from './special-tokens.js';
+
+/** The parts of a tokenizer.json besides its vocabulary. */
+export interface Layout {
+  readonly normalizer: JsonObject | null;
+  readonly preTokenizer: JsonObject | null;
+  readonly decoder: JsonObject | null;
+  /** Built once the ids of the special tokens are known. */
+  readonly postProcessor: (idOf: (token: string) => number | undefined) => JsonObject | null;
+  /** Whether the post-processor of a tokenizer.json, if it has one, stays. */
+  readonly keepsPostProcessor?: boolean;
+}
+
+/** A family of transformers' tokenizer classes: which model it needs, its default special tokens and its layout. */
+export interface Family {
+  readonly model: 'BPE' | 'WordPiece' | 'Unigram';
+  readonly specials: Readonly<Record<string, string>>;
+  readonly layout: (config: JsonObject, charsmap: string | undefined) => Layout;
+}
+
+const ROBERTA_SPECIALS = {
+  bos_token: '<s>',
+  eos_token: '</s>',
+  sep_token: '</s>',
+  cls_token: '<s>',
+  unk_token: '<unk>',
+  pad_token: '<pad>',
+  mask_token: '<mask>',
+};
+const BERT_SPECIALS = { unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' };
+
+/** The token of a role: the configuration's, else the family's default. */
+export function special(config: JsonObject, defaults: Readonly<Record<string, string>>, role: string): string {
+  return tokenText(config[role]) ?? defaults[role] ?? '';
+}
+
+function template(before: readonly string[], after: readonly string[]) {
+  return (idOf: (token: string) => number | undefined): JsonObject | null => {
+    const entry = (id: string): JsonObject => ({ SpecialToken: { id, type_id: 0 } });
+    const all = [...new Set([...before, ...after])];
+    if (all.some((token) => idOf(token) === undefined)) return null;
+    const tokens = Object.fromEntries(all.map((token) => [token, { id: token, ids: [idOf(token)], tokens: [token] }]));
+    const a = { Sequence: { id: 'A', type_id: 0 } };
+    const b = { Sequence: { id: 'B', type_id: 0 } };
+    const single = [...before.map(entry), a, ...after.map(entry)];
+    return { type: 'TemplateProcessing', single, pair: [...single, b, ...after.map(entry)], special_tokens: tokens };
+  };
+}
+
+const byteLevel = (config: JsonObject): JsonObject => ({
+  type: 'ByteLevel',
+  add_prefix_space: config['add_prefix_space'] === true,
+  trim_offsets: true,
+  use_regex: true,
+});
+const BYTE_LEVEL_DECODER = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true };
+
+const roberta: Family = {
+  model: 'BPE',
+  specials: ROBERTA_SPECIALS,
+  layout: (config) => ({
+    normalizer: null,
+    preTokenizer: byteLevel(config),
+    decoder: BYTE_LEVEL_DECODER,
+    postProcessor: template([special(config, ROBERTA_SPECIALS, 'cls_token')], [special(config, ROBERTA_SPECIALS, 'sep_token')]),
+  }),
+};
+
+const GPT2_SPECIALS = { unk_token: '<|endoftext|>', bos_token: '<|endoftext|>', eos_token: '<|endoftext|>' };
+
+const gpt2: Family = {
+  model: 'BPE',
+  specials: GPT2_SPECIALS,
+  layout: (config) => ({
+    normalizer: null,
+    preTokenizer: byteLevel(config),
+    decoder: BYTE_LEVEL_DECODER,
+    keepsPostProcessor: config['add_bos_token'] === undefined && config['add_eos_token'] === undefined,
+    postProcessor: template(
+      config['add_bos_token'] === true ? [special(config, GPT2_SPECIALS, 'bos_token')] : [],
+      config['add_eos_token'] === true ? [special(config, GPT2_SPECIALS, 'eos_token')] : [],
+    ),
+  }),
+};
+
+const bert: Family = {
+  model: 'WordPiece',
+  specials: BERT_SPECIALS,
+  layout: (config) => ({
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: config['tokenize_chinese_chars'] !== false,
+      strip_accents: config['strip_accents'] ?? null,
+      lowercase: config['do_lower_case'] !== false,
+    },
+    preTokenizer: { type: 'BertPreTokenizer' },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    postProcessor: template([special(config, BERT_SPECIALS, 'cls_token')], [special(config, BERT_SPECIALS, 'sep_token')]),
+  }),
+};
+
+/** Japanese BERT with character pieces: words cannot be cut without MeCab, so encoding cuts at spaces only; decoding is exact. */
+const bertJapanese: Family = {
+  model: 'WordPiece',
+  specials: BERT_SPECIALS,
+  layout: (config) => ({
+    normalizer: { type: 'NFKC' },
+    preTokenizer: { type: 'WhitespaceSplit' },
+    decoder: { type: 'Sequence', decoders: [{ type: 'WordPiece', prefix: '##', cleanup: false }, { type: 'Fuse' }] },
+    postProcessor: template([special(config, BERT_SPECIALS, 'cls_token')], [special(config, BERT_SPECIALS, 'sep_token')]),
+  }),
+};
+
+const xlmRoberta: Family = {
+  model: 'Unigram',
+  specials: ROBERTA_SPECIALS,
+  layout: (config, charsmap) => {
+    const scheme = config['add_prefix_space'] === false ? 'never' : 'always';
+    const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: true };
+    return {
+      normalizer: charsmap === undefined ? null : { type: 'Precompiled', precompiled_charsmap: charsmap },
+      preTokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
+      decoder: metaspace,
+      postProcessor: template([special(config, ROBERTA_SPECIALS, 'bos_token')], [special(config, ROBERTA_SPECIALS, 'eos_token')]),
+    };
+  },
+};
+
+const NOUGAT_SPECIALS = { unk_token: '<unk>', bos_token: '<s>', eos_token: '</s>', pad_token: '<pad>' };
+const NOUGAT_MARKS = '[\\(\\)\\[\\]\\{\\}]|([!\\"#\\$%\\&\'\\*\\+,\\-\\./:;<=>\\?\\\\\\^_`\\|\\~])\\1*';
+
+const nougat: Family = {
+  model: 'BPE',
+  specials: NOUGAT_SPECIALS,
+  layout: (config) => ({
+    normalizer: { type: 'NFKC' },
+    preTokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Split', pattern: { String: 'SPL1T-TH1S-Pl3A5E' }, behavior: 'Removed', invert: false },
+        { type: 'Digits', individual_digits: true },
+        { type: 'Split', pattern: { Regex: NOUGAT_MARKS }, behavior: 'Isolated', invert: false },
+        { type: 'Split', pattern: { String: '\n' }, behavior: 'Isolated', invert: false },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+      ],
+    },
+    decoder: BYTE_LEVEL_DECODER,
+    postProcessor: template([special(config, NOUGAT_SPECIALS, 'bos_token')], [special(config, NOUGAT_SPECIALS, 'eos_token')]),
+  }),
+};
+
+const FAMILIES: ReadonlyMap<string, Family> = new Map([
+  ['Roberta', roberta],
+  ['GPT2', gpt2],
+  ['Bert', bert],
+  ['BertJapanese', bertJapanese],
+  ['XLMRoberta', xlmRoberta],
+  ['Nougat', nougat],
+]);
+
+/** The family of a `tokenizer_class`: transformers 5 rebuilds these in code and takes only vocabulary and post-processor from the file. */
+export function familyOf(tokenizerClass: unknown): Family | undefined {
+  if (typeof tokenizerClass !== 'string') return undefined;
+  return FAMILIES.get(tokenizerClass.replace(/Tokenizer(Fast)?$/, ''));
+}
+
+/**
+ * A tokenizer.json (or what stands for one) with the parts that transformers 5 would build in code for this family. One whose
+ * model is of another type is left as it is.
+ */
+export function applyLayout(json: JsonObject, family: Family | undefined, config: JsonObject): JsonObject {
+  const model = json['model'];
+  if (family === undefined || !isObject(model) || (model['type'] !== undefined && model['type'] !== family.model)) return json;
+  const layout = family.layout(config, findCharsmap(json['normalizer']));
+  const own = json['post_processor'] ?? null;
+  const post = layout.keepsPostProcessor === true && own !== null ? own : layout.postProcessor(idsOf(json, model, config));
+  const { normalizer, preTokenizer, decoder } = layout;
+  return { ...json, normalizer, pre_tokenizer: preTokenizer, decoder, post_processor: post };
+}
+
+function findCharsmap(normalizer: unknown): string | undefined {
+  if (!isObject(normalizer)) return undefined;
+  const list = normalizer['type'] === 'Sequence' ? normalizer['normalizers'] : [normalizer];
+  for (const item of Array.isArray(list) ? (list as unknown[]) : []) {
+    const map = isObject(item) && item['type'] === 'Precompiled' ? item['precompiled_charsmap'] : undefined;
+    if (typeof map === 'string') return map;
+  }
+  return undefined;
+}
+
+/** Looks special tokens up where they may stand; shapes are checked later, by checkTokenizer(). */
+function idsOf(json: JsonObject, model: JsonObject, config: JsonObject): (token: string) => number | undefined {
+  const ids = new Map<string, unknown>();
+  const vocab = model['vocab'];
+  if (Array.isArray(vocab)) (vocab as unknown[]).forEach((entry, id) => Array.isArray(entry) && ids.set(String(entry[0]), id));
+  else if (isObject(vocab)) for (const [token, id] of Object.entries(vocab)) ids.set(token, id);
+  const listed = Array.isArray(json['added_tokens']) ? (json['added_tokens'] as unknown[]) : [];
+  for (const entry of listed) if (isObject(entry)) ids.set(String(entry['content']), entry['id']);
+  const named = config['added_tokens_decoder'];
+  if (isObject(named)) for (const [id, entry] of Object.entries(named)) ids.set(tokenText(entry) ?? '', Number(id));
+  return (token) => (typeof ids.get(token) === 'number' ? (ids.get(token) as number) : undefined);
+}

@@ -1,0 +1,106 @@
+import { readFile, stat } from 'node:fs/promises';
+import { ConfigError, UnsupportedError } from '../errors.js';
+import type { Repository } from '../files/repository.js';
+import type { JsonObject } from './json-shape.js';
+import { applyLayout, familyOf, special, type Family } from './layouts.js';
+import { parseSentencePiece } from './sentencepiece.js';
+
+const MAX_MODEL_BYTES = 64 * 1024 * 1024;
+const SENTENCEPIECE_NAMES = ['sentencepiece.bpe.model', 'spiece.model', 'tokenizer.model'];
+
+/** What tokenizer.json would hold, and the special tokens a folder of this kind has without saying so. */
+export interface LegacyTokenizer {
+  readonly json: JsonObject;
+  readonly defaults: JsonObject;
+}
+
+interface Vocabulary {
+  readonly model: JsonObject;
+  readonly normalizer?: JsonObject;
+  readonly added?: readonly JsonObject[];
+}
+
+/** The tokenizer of a folder without tokenizer.json: by `tokenizer_class`, else by the names of its files. */
+export async function legacyTokenizer(folder: Repository, config: JsonObject): Promise<LegacyTokenizer | undefined> {
+  const named = familyOf(config['tokenizer_class']);
+  const wants = (model: Family['model']): boolean => named === undefined || named.model === model;
+  if (wants('BPE') && (await folder.exists('vocab.json')) && (await folder.exists('merges.txt'))) {
+    const vocabulary = await readBpe(folder);
+    return assemble(named ?? guessBpe(vocabulary.model['vocab'] as JsonObject), vocabulary, config);
+  }
+  if (wants('WordPiece') && (await folder.exists('vocab.txt'))) {
+    const family = named ?? familyOf('BertTokenizer')!;
+    return assemble(family, await readWordPiece(folder, special(config, family.specials, 'unk_token')), config);
+  }
+  if (!wants('Unigram')) return undefined;
+  for (const name of SENTENCEPIECE_NAMES) {
+    if (!(await folder.exists(name))) continue;
+    const family = named ?? familyOf('XLMRobertaTokenizer')!;
+    return assemble(family, await readUnigram(folder, name, config, family), config);
+  }
+  return undefined;
+}
+
+function assemble(family: Family, { model, normalizer, added }: Vocabulary, config: JsonObject): LegacyTokenizer {
+  const json = { model, normalizer: normalizer ?? null, added_tokens: added ?? [] };
+  return { json: applyLayout(json, family, config), defaults: family.specials };
+}
+
+/** RoBERTa and GPT-2 share their file names; only GPT-2's vocabulary lacks <s>. */
+function guessBpe(vocab: JsonObject): Family {
+  return familyOf(Object.hasOwn(vocab, '<|endoftext|>') && !Object.hasOwn(vocab, '<s>') ? 'GPT2Tokenizer' : 'RobertaTokenizer')!;
+}
+
+async function readBpe(folder: Repository): Promise<Vocabulary> {
+  const vocab = await folder.readJson('vocab.json', { allowProtoKey: true });
+  const merges = parseMerges(await folder.readText('merges.txt'));
+  const affixes = { unk_token: null, continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false };
+  return { model: { type: 'BPE', ...affixes, vocab, merges } };
+}
+
+function parseMerges(text: string): [string, string][] {
+  const merges: [string, string][] = [];
+  for (const [i, line] of text.split(/\r?\n/).entries()) {
+    if (line === '' || line.startsWith('#version')) continue;
+    const [a, b, ...rest] = line.split(' ');
+    if (a === undefined || a === '' || b === undefined || b === '' || rest.length > 0) {
+      const got = JSON.stringify(line.slice(0, 100));
+      throw new ConfigError('TOKENIZER_MERGES', `expected two pieces in line ${i + 1} of merges.txt, got ${got}`);
+    }
+    merges.push([a, b]);
+  }
+  return merges;
+}
+
+async function readWordPiece(folder: Repository, unk: string): Promise<Vocabulary> {
+  const lines = (await folder.readText('vocab.txt')).split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  if (lines.length === 0) throw new ConfigError('TOKENIZER_VOCAB', 'expected a token per line in vocab.txt, got an empty file');
+  const vocab = Object.fromEntries(lines.map((line, id) => [line.replace(/\r$/, ''), id]));
+  return { model: { type: 'WordPiece', unk_token: unk, continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab } };
+}
+
+async function readUnigram(folder: Repository, name: string, config: JsonObject, family: Family): Promise<Vocabulary> {
+  const path = await folder.resolve(name);
+  const { size } = await stat(path);
+  if (size > MAX_MODEL_BYTES) {
+    throw new ConfigError('SENTENCEPIECE_INVALID', `expected ${name} of at most ${MAX_MODEL_BYTES} bytes, got ${size}`);
+  }
+  const proto = parseSentencePiece(await readFile(path));
+  if (proto.modelType !== 1) {
+    throw new UnsupportedError('SENTENCEPIECE_TYPE', `expected a unigram model (1) in ${name}, got model type ${proto.modelType}`);
+  }
+  const of = (role: string): string => special(config, family.specials, role);
+  const head = ['bos_token', 'pad_token', 'eos_token', 'unk_token'].map((role) => [of(role), 0] as const);
+  const tail = proto.pieces.slice(3).map((p) => [p.piece, p.score] as const);
+  const vocab = [...head, ...tail, [of('mask_token'), 0] as const];
+  const ids = new Map(vocab.map(([piece], id) => [piece, id]));
+  const declared = proto.pieces.filter((p) => (p.type === 3 || p.type === 4) && ids.has(p.piece));
+  const added = declared.map((p) => ({ id: ids.get(p.piece), content: p.piece, special: p.type === 3, normalized: false }));
+  const charsmap = proto.charsmap && Buffer.from(proto.charsmap).toString('base64');
+  return {
+    model: { type: 'Unigram', unk_id: 3, vocab, byte_fallback: false },
+    added,
+    ...(charsmap && { normalizer: { type: 'Precompiled', precompiled_charsmap: charsmap } }),
+  };
+}

@@ -15,25 +15,26 @@ export const ENGINES = [
   { id: 'transformers.js int8', driver: 'transformersjs', dtype: 'int8' },
 ];
 
-/** { case name, engine, job } for one round; every engine of a case runs before the next case starts. */
+/** The cells of one round; every engine of a case runs before the next case starts. */
 export function cells(quick) {
-  const threads = quick ? [2] : [2, 1];
+  return quick ? warmCells(2, true) : [...warmCells(2), ...coldCells(), ...warmCells(1)];
+}
+
+function warmCells(count, quick) {
   const list = [];
-  for (const count of threads) {
-    for (const { name, batch, numBeams } of CASES) {
-      for (const engine of ENGINES) {
-        if (numBeams > 1 && engine.driver === 'transformersjs') continue;
-        const settings = { batch, numBeams, threads: count, newTokens: NEW_TOKENS, dtype: engine.dtype };
-        const runs = quick ? { warmup: 1, repeats: 1, maxSeconds: 2 } : { warmup: 1, repeats: 3, maxSeconds: 5 };
-        list.push({ name: `${name}, ${count} thread${count > 1 ? 's' : ''}`, engine, job: { ...settings, ...runs } });
-      }
+  for (const { name, batch, numBeams } of CASES) {
+    for (const engine of ENGINES) {
+      if (numBeams > 1 && engine.driver === 'transformersjs') continue;
+      const settings = { batch, numBeams, threads: count, newTokens: NEW_TOKENS, dtype: engine.dtype };
+      const runs = quick ? { warmup: 1, repeats: 1, maxSeconds: 2 } : { warmup: 1, repeats: 3, maxSeconds: 4 };
+      list.push({ name: `${name}, ${count} thread${count > 1 ? 's' : ''}`, engine, job: { ...settings, ...runs } });
     }
   }
   return list;
 }
 
 /** Cold starts: one process, one run, nothing warmed up. */
-export function coldCells() {
+function coldCells() {
   const job = { batch: 1, numBeams: 1, threads: 2, newTokens: NEW_TOKENS, warmup: 0, repeats: 1, maxSeconds: 60 };
   return ENGINES.map((engine) => ({ name: 'cold start', engine, job: { ...job, dtype: engine.dtype } }));
 }

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { cells, coldCells } from './cases.mjs';
+import { cells } from './cases.mjs';
 import { prepare } from './prepare/prepare.mjs';
 import { markdown, median } from './report.mjs';
 import { execute } from './spawn.mjs';
@@ -45,8 +45,7 @@ async function measure(setup, scratch, rounds) {
   const wanted = ({ name, engine }) => `${name} ${engine.id}`.includes(args.only);
   for (let round = 0; round < rounds; round++) {
     let current;
-    const plan = [...cells(args.quick), ...(round === 0 || !args.quick ? coldCells() : [])];
-    for (const cell of plan.filter(wanted)) {
+    for (const cell of cells(args.quick).filter(wanted)) {
       if (cell.name !== current && Date.now() > deadline) break;
       current = cell.name;
       await run(cell, round);
@@ -72,7 +71,7 @@ async function produce() {
     cpu: os.cpus()[0].model.trim(),
     cpus: os.cpus().length,
     node: process.versions.node,
-    engines: [...new Set(records.map((r) => r.engine && r.engineVersion).filter(Boolean))],
+    engines: [...new Set(records.map((r) => r.engineVersion).filter(Boolean))],
     weightBytes: setup.weightBytes,
     note: args.note,
   };

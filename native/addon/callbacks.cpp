@@ -26,6 +26,21 @@ void finish(const std::shared_ptr<Waiting>& waiting, bool failed) {
   waiting->changed.notify_all();
 }
 
+// The engine thread is released however the closure ends.
+struct Finisher {
+  std::shared_ptr<Waiting> waiting;
+  bool failed = true;
+  ~Finisher() { finish(waiting, failed); }
+};
+
+// Any value can be thrown, and only objects can be referenced: it is kept in a box.
+void remember(Napi::Env env, Job& job, const Napi::Error& error) {
+  if (!job.failure.IsEmpty()) return;
+  Napi::Object box = Napi::Object::New(env);
+  box.Set("value", error.Value());
+  job.failure = Napi::Persistent(box);
+}
+
 Napi::Array idArray(Napi::Env env, const std::vector<int32_t>& ids) {
   Napi::Array array = Napi::Array::New(env, ids.size());
   for (size_t i = 0; i < ids.size(); ++i) array.Set(static_cast<uint32_t>(i), ids[i]);
@@ -44,17 +59,14 @@ void callUser(Environment& environment, const engine::Engine& engine, uint32_t j
               std::function<void(Napi::Env, Job&)> call) {
   auto waiting = std::make_shared<Waiting>();
   const bool posted = environment.post([waiting, job, call = std::move(call)](Napi::Env env, Environment& e) {
+    Finisher finisher{waiting};
     Job* live = e.job(job);
-    if (!live) return finish(waiting, true);
+    if (!live) return;
     try {
       call(env, *live);
-      finish(waiting, false);
+      finisher.failed = false;
     } catch (const Napi::Error& error) {
-      if (live->failure.IsEmpty()) live->failure = Napi::Reference<Napi::Value>::New(error.Value(), 1);
-      finish(waiting, true);
-    } catch (...) {
-      finish(waiting, true);
-      throw;
+      remember(env, *live, error);
     }
   });
   std::unique_lock lock(waiting->mutex);

@@ -31,7 +31,7 @@ struct Job {
   Napi::Promise::Deferred deferred;
   Napi::ObjectReference owner;  // the model object
   std::vector<Napi::FunctionReference> callbacks;
-  Napi::Reference<Napi::Value> failure;  // what a callback threw
+  Napi::ObjectReference failure;           // { value }: what a callback threw
   std::function<void()> cancel;
   bool cancelled = false;                  // a result that is already on its way is dropped
 };

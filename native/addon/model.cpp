@@ -149,7 +149,7 @@ void reject(Napi::Env env, Environment& environment, uint32_t id, std::exception
   const std::unique_ptr<Job> job = environment.takeJob(id);
   if (!job) return;
   if (!job->failure.IsEmpty())
-    job->deferred.Reject(job->failure.Value());
+    job->deferred.Reject(job->failure.Value().Get("value"));
   else
     job->deferred.Reject(toError(env, error).Value());
 }

@@ -265,6 +265,17 @@ test('an interrupt is exit code 130 and prints no more', async (t) => {
   t.is(calls.disposed, 1);
 });
 
+test('an interrupt does not wait for the end of standard input', async (t) => {
+  const interrupt = new AbortController();
+  const [stdout, stderr] = [new Sink(), new Sink()];
+  async function* silent(): AsyncGenerator<Uint8Array> {
+    setTimeout(() => interrupt.abort(), 10);
+    yield await new Promise<Uint8Array>(() => undefined);
+  }
+  const io = { stdout, stderr, stdin: silent(), signal: interrupt.signal, pipeline: fake().open };
+  t.is(await run(['generate', '-'], io), 130);
+});
+
 test('a broken pipe ends quietly', async (t) => {
   const { open, calls } = fake();
   const result = await ved(['generate', 'a.png', 'b.png', 'c.png', '--batch', '1'], open, { stdout: new BrokenPipe() });

@@ -32,6 +32,18 @@ ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+README = """# Tokenizer golden cases
+
+Written by `tools/golden/text.py`; versions and seed are in `provenance.json`. Every vocabulary is trained there on made-up
+text, except `line-reader`, which is a copy of the bundled model's. Each folder is a tokenizer as a checkpoint ships it (`*-legacy`
+and `manga-ocr`: without tokenizer.json) and `expected.json`, what transformers makes of it:
+
+- `encode`: text, its ids with special tokens, its ids without;
+- `decode`: ids, their text, their text without special tokens. Ids are random, encoded, none, and outside the vocabulary;
+- `vocabSize`: one more than the highest id.
+"""
+
+
 def corpus() -> list[str]:
     r = random.Random(5)
     return [" ".join(r.choice(WORDS) for _ in range(r.randint(3, 12))) for _ in range(1500)]
@@ -82,6 +94,9 @@ def expected(tokenizer, name: str, encodes: bool = True) -> dict:
     size = max(tokenizer.get_vocab().values()) + 1
     rows = [[r.randrange(size) for _ in range(r.randint(0, 24))] for _ in range(60)]
     rows += [tokenizer(text)["input_ids"] for text in HARD] if encodes else []
+    rows += [[]]
+    if encodes:  # ids outside the vocabulary; the one tokenizer in Python writes [UNK] for them
+        rows += [[size], [size + 7, 5, size, 6, size + 1000, 7]]
     out = {"decode": [[row, tokenizer.decode(row), tokenizer.decode(row, skip_special_tokens=True)] for row in rows], "vocabSize": size}
     if encodes:
         out["encode"] = [[t, tokenizer(t)["input_ids"], tokenizer(t, add_special_tokens=False)["input_ids"]] for t in HARD]
@@ -142,6 +157,7 @@ def main() -> None:
         shutil.copy(ROOT / "models/line-reader" / name, reader)
     write(reader / "expected.json", expected(transformers.AutoTokenizer.from_pretrained(reader), "line-reader"))
     versions = {m.__name__: m.__version__ for m in (transformers, tokenizers, sentencepiece)}
+    write(OUT / "README.md", README)
     write(OUT / "provenance.json", {"script": "tools/golden/text.py", "seed": 5, **versions})
 
 

@@ -48,7 +48,7 @@ export async function generate(args: string[], session: Session): Promise<number
   const batch = countFlag(values, 'batch') ?? DEFAULT_BATCH;
   const json = values['json'] === true;
 
-  const found = await findImages(positionals, session.io.stdin);
+  const found = await findImages(positionals, session);
   const images = found.filter((image): image is NamedImage => 'input' in image);
   const named = found.length > 1 || positionals[0] !== found[0]?.name;
   const read = await openPipeline(values['model'] as string | undefined, load, session);

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImageError } from '../errors';
-import type { CliIo } from './io';
+import type { Session } from './io';
 
 export interface NamedImage {
   name: string;
@@ -14,14 +14,15 @@ export type FoundImage = NamedImage | { name: string; error: unknown };
 const IMAGE_FILE = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i;
 
 /** In the order given; a folder stands for its image files. What cannot be listed is an entry with its error. */
-export async function findImages(args: readonly string[], stdin: CliIo['stdin']): Promise<FoundImage[]> {
+export async function findImages(args: readonly string[], { io, signal }: Session): Promise<FoundImage[]> {
   const found: FoundImage[] = [];
   let bytes: Uint8Array | undefined;
   for (const arg of args) {
     try {
-      if (arg === '-') found.push({ name: '-', input: (bytes ??= await readAll(stdin)) });
+      if (arg === '-') found.push({ name: '-', input: (bytes ??= await readAll(io.stdin, signal)) });
       else found.push(...(await expand(arg)));
     } catch (error) {
+      signal.throwIfAborted();
       found.push({ name: arg, error });
     }
   }
@@ -45,8 +46,20 @@ async function expand(arg: string): Promise<NamedImage[]> {
   return names.sort().map((name) => ({ name: join(arg, name), input: join(arg, name) }));
 }
 
-async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+async function readAll(stream: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
+  const reading = (async () => {
+    for await (const chunk of stream) chunks.push(chunk);
+  })();
+  // Nobody may ever write: an interrupt must not wait for the end of standard input.
+  await Promise.race([reading, rejectOn(signal)]);
   return Buffer.concat(chunks);
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(signal.reason as Error);
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
 }

@@ -13,5 +13,7 @@ process.on('SIGINT', () => {
 
 const { stdout, stderr, stdin } = process;
 void run(process.argv.slice(2), { stdout, stderr, stdin, signal: interrupted.signal }).then((code) => {
+  // An unfinished read of standard input would keep an interrupted process alive.
+  if (code === EXIT.interrupted) process.exit(code);
   process.exitCode = code;
 });

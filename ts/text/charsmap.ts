@@ -1,12 +1,18 @@
 import { ConfigError } from '../errors.js';
-import { decodeLossy } from './byte-level.js';
+import { lossyDecoder, utf8 } from './bytes.js';
+import { isObject, shown } from './json-shape.js';
+
+/** A normaliser as @huggingface/tokenizers builds it. */
+export interface LibraryNormalizer {
+  readonly normalizers?: readonly (LibraryNormalizer | null)[];
+  normalize: (text: string) => string;
+}
 
 const MAX_BYTES = 16 * 1024 * 1024;
 const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
-const encoder = new TextEncoder();
 
 /**
- * SentencePiece's precompiled character map: a double-array trie over UTF-8 whose leaves point into a blob of NUL-terminated
+ * sentencepiece's precompiled character map: a double-array trie over UTF-8 whose leaves point into a blob of NUL-terminated
  * replacements. Applied as Rust's tokenizers do: to each grapheme of up to five bytes, else to its characters; the shortest
  * match decides and replaces all of what was looked up.
  */
@@ -17,10 +23,9 @@ export class Charsmap {
   constructor(bytes: Uint8Array) {
     const size = bytes.length >= 4 ? new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true) : -1;
     if (size < 4 || size % 4 !== 0 || size > bytes.length - 4 || bytes.length > MAX_BYTES) {
-      const got = `${bytes.length} bytes and a trie of ${size}`;
       throw new ConfigError(
         'TOKENIZER_CHARSMAP',
-        `expected a charsmap of at most ${MAX_BYTES} bytes that holds its trie, got ${got}`,
+        `expected a charsmap of at most ${MAX_BYTES} bytes whose first four give the size of its trie, got ${bytes.length} bytes and size ${size}`,
       );
     }
     const view = new DataView(bytes.buffer, bytes.byteOffset + 4, size);
@@ -28,23 +33,13 @@ export class Charsmap {
     this.blob = bytes.subarray(4 + size);
   }
 
-  /** The map as tokenizer.json holds it. */
-  static fromBase64(text: string): Charsmap {
-    if (text.length > 2 * MAX_BYTES)
-      throw new ConfigError(
-        'TOKENIZER_CHARSMAP',
-        `expected at most ${2 * MAX_BYTES} characters of base64, got ${text.length}`,
-      );
-    return new Charsmap(Buffer.from(text, 'base64'));
-  }
-
   normalize(text: string): string {
     let out = '';
     for (const { segment } of graphemes.segment(text)) {
-      const whole = segment.length < 6 ? encoder.encode(segment) : undefined;
+      const whole = segment.length < 6 ? utf8(segment) : undefined;
       const found = whole && whole.length < 6 ? this.lookup(whole) : undefined;
       if (found !== undefined) out += found;
-      else for (const char of segment) out += this.lookup(encoder.encode(char)) ?? char;
+      else for (const char of segment) out += this.lookup(utf8(char)) ?? char;
     }
     return out;
   }
@@ -68,10 +63,28 @@ export class Charsmap {
     const start = leaf & 0x7fffffff;
     if (start >= this.blob.length) return undefined;
     const end = this.blob.indexOf(0, start);
-    return decodeLossy(this.blob.subarray(start, end < 0 ? this.blob.length : end));
+    return lossyDecoder().decode(this.blob.subarray(start, end < 0 ? this.blob.length : end));
   }
 }
 
 function offsetOf(unit: number): number {
   return ((unit >>> 10) << ((unit & 0x200) >>> 6)) >>> 0;
+}
+
+/** Gives every Precompiled part of a built normaliser its own map: the library would apply NFKC instead. */
+export function installCharsmaps(built: LibraryNormalizer | null, config: unknown): void {
+  if (built === null || !isObject(config)) return;
+  if (config['type'] === 'Sequence' && Array.isArray(config['normalizers'])) {
+    config['normalizers'].forEach((part, i) => installCharsmaps(built.normalizers?.[i] ?? null, part));
+  } else if (config['type'] === 'Precompiled') {
+    const map = decodeCharsmap(config['precompiled_charsmap']);
+    built.normalize = map ? (text) => map.normalize(text) : (text) => text;
+  }
+}
+
+function decodeCharsmap(value: unknown): Charsmap | undefined {
+  if (value === null || value === undefined || value === '') return undefined;
+  if (typeof value !== 'string' || value.length > 2 * MAX_BYTES)
+    throw new ConfigError('TOKENIZER_CHARSMAP', `expected base64 text as precompiled_charsmap, got ${shown(value)}`);
+  return new Charsmap(Buffer.from(value, 'base64'));
 }

@@ -1,32 +1,39 @@
 import { ConfigError, UnsupportedError } from '../errors.js';
-import type { JsonObject } from '../files/json.js';
-import { byteLevelBytes, concatBytes, decodeLossy } from './byte-level.js';
+import { byteLevelBytes, concatBytes, fallbackByte, lossyDecoder, strictUtf8, utf8 } from './bytes.js';
+import { cleanUpToken } from './cleanup.js';
+import { isObject, type JsonObject } from './json-shape.js';
 
 /** One step of a tokenizer.json `decoder`, after the Rust implementation. */
 export interface DecoderStep {
   readonly type: string;
   /** The tokens' texts after this step. */
   chain(tokens: readonly string[]): string[];
-  /** Where the step looks at one token at a time: its text, in first place or not. */
+  /**
+   * Where the step looks at one token at a time: the token's text when it comes first, and when it does not. Absent for steps
+   * that look at neighbours.
+   */
   readonly perToken?: (token: string, first: boolean) => string;
 }
 
 const MAX_NESTING = 8;
-const MAX_STEPS = 64;
 
 /** The steps of a `decoder` value, nested sequences flattened. An empty list for a tokenizer without decoder. */
 export function parseDecoder(value: unknown, depth = 0): DecoderStep[] {
   if (value === null || value === undefined) return [];
-  if (!isObject(value) || depth > MAX_NESTING) throw bad('an object as decoder', value);
+  if (!isObject(value) || depth > MAX_NESTING) throw bad('expected an object as decoder', value);
   if (value['type'] === 'Sequence') {
     const steps = value['decoders'];
-    if (!Array.isArray(steps) || steps.length > MAX_STEPS) throw bad('a list `decoders` in a Sequence decoder', steps);
+    if (!Array.isArray(steps) || steps.length > 64) throw bad('expected a list decoders in a Sequence decoder', steps);
     return steps.flatMap((step) => parseDecoder(step, depth + 1));
   }
   const build = typeof value['type'] === 'string' ? BUILDERS.get(value['type']) : undefined;
-  if (build) return [build(value)];
-  const known = [...BUILDERS.keys()].join(', ');
-  throw new UnsupportedError('TOKENIZER_DECODER', `expected a decoder among ${known}, got ${shown(value['type'])}`);
+  if (!build) {
+    throw new UnsupportedError(
+      'TOKENIZER_DECODER',
+      `expected a decoder among ${[...BUILDERS.keys()].join(', ')}, got ${JSON.stringify(value['type'])}`,
+    );
+  }
+  return [build(value)];
 }
 
 const BUILDERS: ReadonlyMap<string, (config: JsonObject) => DecoderStep> = new Map([
@@ -46,7 +53,7 @@ function mapped(type: string, perToken: (token: string, first: boolean) => strin
 }
 
 function byteLevel(): DecoderStep {
-  return { type: 'ByteLevel', chain: (tokens) => [decodeLossy(concatBytes(tokens.map(byteLevelBytes)))] };
+  return { type: 'ByteLevel', chain: (tokens) => [lossyDecoder().decode(concatBytes(tokens.map(byteLevelBytes)))] };
 }
 
 function wordPiece(config: JsonObject): DecoderStep {
@@ -67,10 +74,11 @@ function metaspace(config: JsonObject): DecoderStep {
 
 function bpeDecoder(config: JsonObject): DecoderStep {
   const suffix = text(config, 'suffix', '</w>');
-  if (suffix === '') throw bad('a non-empty suffix in a BPEDecoder', suffix);
-  const chain = (tokens: readonly string[]): string[] =>
-    tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? '' : ' '));
-  return { type: 'BPEDecoder', chain };
+  if (suffix === '') throw bad('expected a non-empty suffix in a BPEDecoder', suffix);
+  return {
+    type: 'BPEDecoder',
+    chain: (tokens) => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? '' : ' ')),
+  };
 }
 
 function ctc(config: JsonObject): DecoderStep {
@@ -81,9 +89,14 @@ function ctc(config: JsonObject): DecoderStep {
     const kept = pad === '' ? token : token.replaceAll(pad, '');
     return cleanup ? cleanUpToken(kept).replaceAll(delimiter, ' ') : kept;
   };
-  const chain = (tokens: readonly string[]): string[] =>
-    tokens.filter((token, i) => i === 0 || token !== tokens[i - 1]).map(one).filter((piece) => piece !== '');
-  return { type: 'CTC', chain };
+  return {
+    type: 'CTC',
+    chain: (tokens) =>
+      tokens
+        .filter((token, i) => i === 0 || token !== tokens[i - 1])
+        .map(one)
+        .filter((piece) => piece !== ''),
+  };
 }
 
 function fuse(): DecoderStep {
@@ -111,7 +124,7 @@ function replace(config: JsonObject): DecoderStep {
     return mapped('Replace', (token) => token.replaceAll(wanted, () => content));
   }
   if (!isObject(pattern) || typeof pattern['Regex'] !== 'string')
-    throw bad('a String or Regex pattern in a Replace decoder', pattern);
+    throw bad('expected a String or Regex pattern in a Replace decoder', pattern);
   const expression = compile(pattern['Regex']);
   return mapped('Replace', (token) => token.replace(expression, () => content));
 }
@@ -120,51 +133,44 @@ function compile(source: string): RegExp {
   try {
     return new RegExp(source, 'gu');
   } catch (error) {
-    const message = `expected a regular expression that JavaScript knows, got ${shown(source)}`;
-    throw new UnsupportedError('TOKENIZER_REGEX', message, { cause: error });
+    throw new UnsupportedError(
+      'TOKENIZER_REGEX',
+      `expected a regular expression JavaScript knows, got ${source.slice(0, 200)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 /** Runs of byte tokens become text where they are valid UTF-8, one U+FFFD per byte where they are not. */
 function byteFallback(): DecoderStep {
-  const chain = (tokens: readonly string[]): string[] => {
-    const out: string[] = [];
-    let run: number[] = [];
-    const flush = (): void => {
-      if (run.length > 0) out.push(strictUtf8(Uint8Array.from(run)) ?? '\uFFFD'.repeat(run.length));
-      run = [];
-    };
-    for (const token of tokens) {
-      const byte = fallbackByte(token);
-      if (byte !== undefined) run.push(byte);
-      else {
-        flush();
-        out.push(token);
+  return {
+    type: 'ByteFallback',
+    chain(tokens) {
+      const out: string[] = [];
+      let run: number[] = [];
+      const flush = (): void => {
+        if (run.length > 0) out.push(strictUtf8(Uint8Array.from(run)) ?? '\uFFFD'.repeat(run.length));
+        run = [];
+      };
+      for (const token of tokens) {
+        const byte = fallbackByte(token);
+        if (byte !== undefined) run.push(byte);
+        else {
+          flush();
+          out.push(token);
+        }
       }
-    }
-    flush();
-    return out;
+      flush();
+      return out;
+    },
   };
-  return { type: 'ByteFallback', chain };
-}
-
-function strictUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The byte a token such as `<0x0A>` stands for. */
-export function fallbackByte(token: string): number | undefined {
-  return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? parseInt(token.slice(3, 5), 16) : undefined;
 }
 
 /** The bytes one token adds in the middle of a text. */
 export function middleBytes(steps: readonly DecoderStep[], token: string): Uint8Array {
-  const encoder = new TextEncoder();
-  if (steps.length === 0) return encoder.encode(` ${token}`);
+  if (steps.length === 0) return utf8(` ${token}`);
   let at = token;
   for (const step of steps) {
     if (step.type === 'ByteLevel') return byteLevelBytes(at);
@@ -173,53 +179,28 @@ export function middleBytes(steps: readonly DecoderStep[], token: string): Uint8
     if (step.type === 'Fuse') break; // what follows works on the whole text, not on tokens
     at = step.perToken ? step.perToken(at, false) : (step.chain([at, ''])[0] ?? '');
   }
-  return encoder.encode(at);
-}
-
-const EARLY = [[' .', '.'], [' ?', '?'], [' !', '!'], [' ,', ','], [" ' ", "'"], [" n't", "n't"], [" 'm", "'m"]] as const;
-const LATE = [[" 's", "'s"], [" 've", "'ve"], [" 're", "'re"]] as const;
-
-function replaceEach(text: string, rules: readonly (readonly [string, string])[]): string {
-  return rules.reduce((at, [from, to]) => at.replaceAll(from, to), text);
-}
-
-/** transformers' clean_up_tokenization: spaces before punctuation and English contractions go, rule by rule. */
-export function cleanUpSpaces(text: string): string {
-  return replaceEach(replaceEach(text, EARLY), LATE);
-}
-
-/** The WordPiece and CTC decoders' own clean-up, per token: one rule more than transformers'. */
-function cleanUpToken(token: string): string {
-  if (!token.includes(' ')) return token;
-  return replaceEach(replaceEach(token, EARLY).replaceAll(' do not', " don't"), LATE);
+  return utf8(at);
 }
 
 function text(config: JsonObject, key: string, fallback: string): string {
   const value = config[key] ?? fallback;
-  if (typeof value !== 'string' || value.length > 1024) throw bad(`a short string ${key} in the decoder`, value);
+  if (typeof value !== 'string' || value.length > 1024) throw bad(`expected a short string ${key} in the decoder`, value);
   return value;
 }
 
 function flag(config: JsonObject, key: string, fallback: boolean): boolean {
   const value = config[key] ?? fallback;
-  if (typeof value !== 'boolean') throw bad(`true or false for ${key} in the decoder`, value);
+  if (typeof value !== 'boolean') throw bad(`expected true or false for ${key} in the decoder`, value);
   return value;
 }
 
 function count(config: JsonObject, key: string): number {
   const value = config[key] ?? 0;
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw bad(`a count for ${key} in the decoder`, value);
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    throw bad(`expected a count for ${key} in the decoder`, value);
   return value as number;
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 200) ?? 'nothing';
-}
-
 function bad(expected: string, got: unknown): ConfigError {
-  return new ConfigError('TOKENIZER_DECODER', `expected ${expected}, got ${shown(got)}`);
+  return new ConfigError('TOKENIZER_DECODER', `${expected}, got ${JSON.stringify(got)?.slice(0, 200) ?? 'nothing'}`);
 }

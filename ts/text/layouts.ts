@@ -129,7 +129,6 @@ const xlmRoberta: Family = {
 };
 
 const NOUGAT_SPECIALS = { unk_token: '<unk>', bos_token: '<s>', eos_token: '</s>', pad_token: '<pad>' };
-const NOUGAT_MARKS = '[\\(\\)\\[\\]\\{\\}]|([!\\"#\\$%\\&\'\\*\\+,\\-\\./:;<=>\\?\\\\\\^_`\\|\\~])\\1*';
 
 const nougat: Family = {
   model: 'BPE',
@@ -141,7 +140,7 @@ const nougat: Family = {
       pretokenizers: [
         { type: 'Split', pattern: { String: 'SPL1T-TH1S-Pl3A5E' }, behavior: 'Removed', invert: false },
         { type: 'Digits', individual_digits: true },
-        { type: 'Split', pattern: { Regex: NOUGAT_MARKS }, behavior: 'Isolated', invert: false },
+        // transformers 5 has one more Split here, with its expression given as a plain string: it matches nothing.
         { type: 'Split', pattern: { String: '\n' }, behavior: 'Isolated', invert: false },
         { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
       ],
@@ -172,10 +171,11 @@ export function familyOf(tokenizerClass: unknown): Family | undefined {
  */
 export function applyLayout(json: JsonObject, family: Family | undefined, config: JsonObject): JsonObject {
   const model = json['model'];
-  if (family === undefined || !isObject(model) || (model['type'] !== undefined && model['type'] !== family.model)) return json;
+  if (family === undefined || !isObject(model) || (model['type'] ?? family.model) !== family.model) return json;
   const layout = family.layout(config, findCharsmap(json['normalizer']));
   const own = json['post_processor'] ?? null;
-  const post = layout.keepsPostProcessor === true && own !== null ? own : layout.postProcessor(idsOf(json, model, config));
+  const keep = layout.keepsPostProcessor === true && own !== null;
+  const post = keep ? own : layout.postProcessor(idsOf(json, model, config));
   const { normalizer, preTokenizer, decoder } = layout;
   return { ...json, normalizer, pre_tokenizer: preTokenizer, decoder, post_processor: post };
 }
@@ -200,5 +200,8 @@ function idsOf(json: JsonObject, model: JsonObject, config: JsonObject): (token:
   for (const entry of listed) if (isObject(entry)) ids.set(String(entry['content']), entry['id']);
   const named = config['added_tokens_decoder'];
   if (isObject(named)) for (const [id, entry] of Object.entries(named)) ids.set(tokenText(entry) ?? '', Number(id));
-  return (token) => (typeof ids.get(token) === 'number' ? (ids.get(token) as number) : undefined);
+  return (token) => {
+    const id = ids.get(token);
+    return typeof id === 'number' ? id : undefined;
+  };
 }

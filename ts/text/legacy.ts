@@ -14,26 +14,19 @@ export interface LegacyTokenizer {
   readonly defaults: JsonObject;
 }
 
-interface Vocabulary {
-  readonly model: JsonObject;
-  readonly normalizer?: JsonObject;
-  readonly added?: readonly JsonObject[];
-}
-
 /** The tokenizer of a folder without tokenizer.json: by `tokenizer_class`, else by the names of its files. */
 export async function legacyTokenizer(folder: Repository, config: JsonObject): Promise<LegacyTokenizer | undefined> {
   const named = familyOf(config['tokenizer_class']);
   const wants = (model: Family['model']): boolean => named === undefined || named.model === model;
   if (wants('BPE') && (await folder.exists('vocab.json')) && (await folder.exists('merges.txt'))) {
-    const vocabulary = await readBpe(folder);
-    return assemble(named ?? guessBpe(vocabulary.model['vocab'] as JsonObject), vocabulary, config);
+    const model = await readBpe(folder);
+    return assemble(named ?? guessBpe(model['vocab'] as JsonObject), { model }, config);
   }
   if (wants('WordPiece') && (await folder.exists('vocab.txt'))) {
     const family = named ?? familyOf('BertTokenizer')!;
-    return assemble(family, await readWordPiece(folder, special(config, family.specials, 'unk_token')), config);
+    return assemble(family, { model: await readWordPiece(folder, special(config, family.specials, 'unk_token')) }, config);
   }
-  if (!wants('Unigram')) return undefined;
-  for (const name of SENTENCEPIECE_NAMES) {
+  for (const name of wants('Unigram') ? SENTENCEPIECE_NAMES : []) {
     if (!(await folder.exists(name))) continue;
     const family = named ?? familyOf('XLMRobertaTokenizer')!;
     return assemble(family, await readUnigram(folder, name, config, family), config);
@@ -41,9 +34,8 @@ export async function legacyTokenizer(folder: Repository, config: JsonObject): P
   return undefined;
 }
 
-function assemble(family: Family, { model, normalizer, added }: Vocabulary, config: JsonObject): LegacyTokenizer {
-  const json = { model, normalizer: normalizer ?? null, added_tokens: added ?? [] };
-  return { json: applyLayout(json, family, config), defaults: family.specials };
+function assemble(family: Family, parts: JsonObject, config: JsonObject): LegacyTokenizer {
+  return { json: applyLayout({ added_tokens: [], ...parts }, family, config), defaults: family.specials };
 }
 
 /** RoBERTa and GPT-2 share their file names; only GPT-2's vocabulary lacks <s>. */
@@ -51,11 +43,11 @@ function guessBpe(vocab: JsonObject): Family {
   return familyOf(Object.hasOwn(vocab, '<|endoftext|>') && !Object.hasOwn(vocab, '<s>') ? 'GPT2Tokenizer' : 'RobertaTokenizer')!;
 }
 
-async function readBpe(folder: Repository): Promise<Vocabulary> {
+async function readBpe(folder: Repository): Promise<JsonObject> {
   const vocab = await folder.readJson('vocab.json', { allowProtoKey: true });
   const merges = parseMerges(await folder.readText('merges.txt'));
   const affixes = { unk_token: null, continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false };
-  return { model: { type: 'BPE', ...affixes, vocab, merges } };
+  return { type: 'BPE', ...affixes, vocab, merges };
 }
 
 function parseMerges(text: string): [string, string][] {
@@ -72,15 +64,15 @@ function parseMerges(text: string): [string, string][] {
   return merges;
 }
 
-async function readWordPiece(folder: Repository, unk: string): Promise<Vocabulary> {
+async function readWordPiece(folder: Repository, unk: string): Promise<JsonObject> {
   const lines = (await folder.readText('vocab.txt')).split('\n');
   if (lines.at(-1) === '') lines.pop();
   if (lines.length === 0) throw new ConfigError('TOKENIZER_VOCAB', 'expected a token per line in vocab.txt, got an empty file');
   const vocab = Object.fromEntries(lines.map((line, id) => [line.replace(/\r$/, ''), id]));
-  return { model: { type: 'WordPiece', unk_token: unk, continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab } };
+  return { type: 'WordPiece', unk_token: unk, continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab };
 }
 
-async function readUnigram(folder: Repository, name: string, config: JsonObject, family: Family): Promise<Vocabulary> {
+async function readUnigram(folder: Repository, name: string, config: JsonObject, family: Family): Promise<JsonObject> {
   const path = await folder.resolve(name);
   const { size } = await stat(path);
   if (size > MAX_MODEL_BYTES) {
@@ -96,11 +88,11 @@ async function readUnigram(folder: Repository, name: string, config: JsonObject,
   const vocab = [...head, ...tail, [of('mask_token'), 0] as const];
   const ids = new Map(vocab.map(([piece], id) => [piece, id]));
   const declared = proto.pieces.filter((p) => (p.type === 3 || p.type === 4) && ids.has(p.piece));
-  const added = declared.map((p) => ({ id: ids.get(p.piece), content: p.piece, special: p.type === 3, normalized: false }));
-  const charsmap = proto.charsmap && Buffer.from(proto.charsmap).toString('base64');
   return {
     model: { type: 'Unigram', unk_id: 3, vocab, byte_fallback: false },
-    added,
-    ...(charsmap && { normalizer: { type: 'Precompiled', precompiled_charsmap: charsmap } }),
+    added_tokens: declared.map((p) => ({ id: ids.get(p.piece), content: p.piece, special: p.type === 3, normalized: false })),
+    normalizer: proto.charsmap
+      ? { type: 'Precompiled', precompiled_charsmap: Buffer.from(proto.charsmap).toString('base64') }
+      : null,
   };
 }

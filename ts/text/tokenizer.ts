@@ -1,7 +1,11 @@
-import { decodeLossy } from './byte-level.js';
-import { cleanUpSpaces, fallbackByte, middleBytes, parseDecoder, type DecoderStep } from './decoders.js';
-import type { TokenizerDefinition } from './definition.js';
-import { createEncoder, type Encoder } from './encoder.js';
+import { ConfigError, VedError } from '../errors.js';
+import { lossyDecoder, utf8 } from './bytes.js';
+import { installCharsmaps, type LibraryNormalizer } from './charsmap.js';
+import { cleanUpSpaces } from './cleanup.js';
+import { middleBytes, parseDecoder, type DecoderStep } from './decoders.js';
+import type { JsonObject } from './json-shape.js';
+import { tokenText } from './special-tokens.js';
+import { checkTokenizer, NO_COMPANIONS, type CheckedTokenizer, type Companions } from './vocabulary.js';
 
 export interface EncodeOptions {
   /** Add what the tokenizer puts around a text, such as `<s>` and `</s>`. Default true. */
@@ -11,58 +15,72 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Leave special tokens out of the text. Default false. */
   skipSpecialTokens?: boolean | undefined;
-  /** Remove spaces before punctuation. Default: what tokenizer_config.json says, as transformers 5 reads it. */
-  cleanUpTokenizationSpaces?: boolean | undefined;
 }
 
-const FORCE = 'clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output';
-
-/** Turns text into token ids and back: encoding by @huggingface/tokenizers, decoding after Rust's tokenizers. */
-export class Tokenizer {
+/** Turns text into token ids and back. */
+export interface Tokenizer {
+  encode(text: string, options?: EncodeOptions): number[];
+  /** Ids outside the vocabulary are dropped; no ids give the empty text. */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  batchDecode(rows: Iterable<Iterable<number>>, options?: DecodeOptions): string[];
+  idToToken(id: number): string | undefined;
+  tokenToId(token: string): number | undefined;
   /** One more than the highest id, added tokens included. */
   readonly vocabSize: number;
   readonly specialIds: ReadonlySet<number>;
   readonly decoderKind: 'byteLevel' | 'byteFallback' | 'text';
-  private readonly tokens: (string | undefined)[] = [];
-  private readonly ids = new Map<string, number>();
-  private readonly steps: readonly DecoderStep[];
-  private readonly cleansUp: boolean;
-  /** Built when first needed: reading an image without a prompt never encodes. */
+  /** The bytes a token adds in the middle of a text; a special token its spelling; an id outside the vocabulary none. */
+  tokenBytes(id: number): Uint8Array;
+}
+
+/** What this package uses of @huggingface/tokenizers. */
+interface Encoder {
+  readonly normalizer: LibraryNormalizer | null;
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | null | undefined)[] };
+}
+
+/** A tokenizer from the content of tokenizer.json and of the files beside it. */
+export function createTokenizer(json: JsonObject, companions: Companions = NO_COMPANIONS): JsonTokenizer {
+  return new JsonTokenizer(checkTokenizer(json, companions), companions.config);
+}
+
+/** Encoding by @huggingface/tokenizers, decoding after the Rust tokenizers and transformers 5. */
+export class JsonTokenizer implements Tokenizer {
+  readonly specialIds: ReadonlySet<number>;
+  readonly decoderKind: 'byteLevel' | 'byteFallback' | 'text';
+  /** Decoder steps, for decoding piece by piece. */
+  readonly steps: readonly DecoderStep[];
+  /** Whether decoded text has spaces before punctuation removed; never after BPE, unless the configuration insists. */
+  readonly cleansUp: boolean;
+  /** Built when first needed: reading an image without a prompt never encodes, and large vocabularies are slow to build. */
   private encoder: Encoder | undefined;
 
-  constructor(private readonly definition: TokenizerDefinition) {
-    const { json, config } = definition;
-    const vocab = json.model['vocab'];
-    if (Array.isArray(vocab)) vocab.forEach((entry: [string, number], id) => this.name(entry[0], id));
-    else for (const [token, id] of Object.entries(vocab as Record<string, number>)) this.name(token, id);
-    for (const { content, id } of json.added_tokens) this.name(content, id);
-    this.vocabSize = this.tokens.length;
-    this.specialIds = new Set(json.added_tokens.filter((token) => token.special).map((token) => token.id));
-    this.steps = parseDecoder(json.decoder);
+  constructor(
+    private readonly checked: CheckedTokenizer,
+    private readonly config: JsonObject,
+  ) {
+    this.steps = parseDecoder(checked.json['decoder']);
     const types = this.steps.map((step) => step.type);
     this.decoderKind = types.includes('ByteLevel') ? 'byteLevel' : types.includes('ByteFallback') ? 'byteFallback' : 'text';
-    this.cleansUp = config['clean_up_tokenization_spaces'] === true;
+    this.specialIds = new Set(checked.added.filter((token) => token.special).map((token) => token.id));
+    const force = config['clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'] === true;
+    this.cleansUp = config['clean_up_tokenization_spaces'] === true && (checked.modelType !== 'BPE' || force);
+  }
+
+  get vocabSize(): number {
+    return this.checked.tokens.length;
   }
 
   encode(text: string, options: EncodeOptions = {}): number[] {
-    this.encoder ??= createEncoder({ ...this.definition, json: { ...this.definition.json, decoder: null } });
-    const wellFormed = decodeLossy(new TextEncoder().encode(text)); // half a surrogate pair becomes U+FFFD
+    this.encoder ??= buildEncoder(this.checked, this.config);
+    const wellFormed = lossyDecoder().decode(utf8(text)); // half a surrogate pair becomes U+FFFD
     const { ids } = this.encoder.encode(wellFormed, { add_special_tokens: options.addSpecialTokens ?? true });
-    return ids.filter((id) => id !== undefined);
+    return ids.filter((id) => id !== undefined && id !== null);
   }
 
-  /** Ids outside the vocabulary are dropped; no ids give the empty text. */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
-    const tokens: string[] = [];
-    for (const id of ids) {
-      const token = this.idToToken(id);
-      if (token !== undefined && !(options.skipSpecialTokens === true && this.specialIds.has(id))) tokens.push(token);
-    }
-    const text =
-      this.steps.length === 0
-        ? tokens.join(' ')
-        : this.steps.reduce<readonly string[]>((at, step) => step.chain(at), tokens).join('');
-    return this.cleanUp(options) ? cleanUpSpaces(text) : text;
+    const text = this.joined(this.tokensOf(ids, options.skipSpecialTokens ?? false));
+    return this.cleansUp ? cleanUpSpaces(text) : text;
   }
 
   batchDecode(rows: Iterable<Iterable<number>>, options: DecodeOptions = {}): string[] {
@@ -70,39 +88,50 @@ export class Tokenizer {
   }
 
   idToToken(id: number): string | undefined {
-    return this.tokens[id];
+    return this.checked.tokens[id];
   }
 
   tokenToId(token: string): number | undefined {
-    return this.ids.get(token);
+    return this.checked.ids.get(token);
   }
 
-  /** The bytes a token adds in the middle of a text; a special token its spelling; an id outside the vocabulary none. */
   tokenBytes(id: number): Uint8Array {
     const token = this.idToToken(id);
     if (token === undefined) return new Uint8Array(0);
-    return this.specialIds.has(id) ? new TextEncoder().encode(token) : middleBytes(this.steps, token);
+    return this.specialIds.has(id) ? utf8(token) : middleBytes(this.steps, token);
   }
 
-  /** Whether an id stands for one byte of a character spelled in bytes. */
-  isByte(id: number): boolean {
-    return this.decoderKind === 'byteFallback' && fallbackByte(this.idToToken(id) ?? '') !== undefined;
+  /** The tokens that take part in decoding these ids. */
+  private tokensOf(ids: Iterable<number>, skipSpecialTokens: boolean): string[] {
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const token = this.idToToken(id);
+      if (token !== undefined && !(skipSpecialTokens && this.specialIds.has(id))) tokens.push(token);
+    }
+    return tokens;
   }
 
-  /** Whether later tokens may change the last characters of a text other than by finishing a character. */
-  changesBack(options: DecodeOptions = {}): boolean {
-    return this.cleanUp(options) || this.steps.some(({ type }) => ['BPEDecoder', 'CTC', 'Strip'].includes(type));
+  /** The text of tokens before clean-up. */
+  private joined(tokens: readonly string[]): string {
+    if (this.steps.length === 0) return tokens.join(' ');
+    return this.steps.reduce<readonly string[]>((at, step) => step.chain(at), tokens).join('');
   }
+}
 
-  /** transformers 5 refuses to clean up after BPE, whoever asks, unless the configuration insists. */
-  private cleanUp(options: DecodeOptions): boolean {
-    const wanted = options.cleanUpTokenizationSpaces ?? this.cleansUp;
-    const { json, config } = this.definition;
-    return wanted && (json.model['type'] !== 'BPE' || config[FORCE] === true);
-  }
-
-  private name(token: string, id: number): void {
-    this.tokens[id] = token;
-    this.ids.set(token, id);
+/** The library's encoder. Its decoder is not used, and what it would read from the configuration is decided here. */
+function buildEncoder(checked: CheckedTokenizer, config: JsonObject): Encoder {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const library = require('@huggingface/tokenizers') as { Tokenizer: new (json: object, config: object) => Encoder };
+  const eos = tokenText(config['eos_token']);
+  try {
+    const settings = { clean_up_tokenization_spaces: false, ...(eos !== undefined && { eos_token: eos }) };
+    const encoder = new library.Tokenizer({ ...checked.json, decoder: null }, settings);
+    installCharsmaps(encoder.normalizer, checked.json['normalizer']);
+    return encoder;
+  } catch (error) {
+    if (error instanceof VedError) throw error;
+    const got = (error as Error).message;
+    const message = `expected a ${checked.modelType} tokenizer of parts this package knows, got: ${got}`;
+    throw new ConfigError('TOKENIZER_INVALID', message, { cause: error });
   }
 }

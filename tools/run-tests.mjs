@@ -111,8 +111,8 @@ async function avaTests(args) {
     if (inFailure || (!match && !/^\s*(---|\.\.\.)$/.test(line) && !/^(TAP version|# )/.test(line))) console.log(line);
     if (!match && /^# (?!tests |pass |skip |fail )/.test(line) && /skip/i.test(line)) console.log(line);
   };
-  const avaJson = require.resolve('ava/package.json');
-  const ava = path.join(path.dirname(avaJson), 'entrypoints', 'cli.mjs');
+  // ava exports neither its package.json nor its command line: both lie beside its main entry point.
+  const ava = path.join(path.dirname(require.resolve('ava')), 'cli.mjs');
   const code = await runLines(process.execPath, [ava, '--tap', ...args], { onLine });
   return withExit(counts, code, planned, 'ava');
 }

@@ -1,7 +1,11 @@
 /** Everything public. Nothing else is. */
 export { VisionEncoderDecoderModel, type ForwardInputs, type ForwardOutput, type StreamedToken } from './model';
 export type {
-  FinishReason, GenerateOptions, GenerateOutput, LogitsProcessor, StoppingCriterion,
+  FinishReason,
+  GenerateOptions,
+  GenerateOutput,
+  LogitsProcessor,
+  StoppingCriterion,
 } from './model/generate';
 export type { DType, LoadOptions, LoadProgress, Tensor } from './model/inputs';
 export { GenerationConfig } from './generation/generation-config';
@@ -10,12 +14,28 @@ export { AutoImageProcessor } from './image/auto';
 export type { ImageInput } from './image/types';
 export { ImageProcessor } from './image/processor';
 export {
-  ConfigError, DeviceError, DisposedError, HubError, ImageError, OptionError, OutOfMemoryError, UnsupportedError, VedError, WeightsError,
+  ConfigError,
+  DeviceError,
+  DisposedError,
+  HubError,
+  ImageError,
+  OptionError,
+  OutOfMemoryError,
+  UnsupportedError,
+  VedError,
+  WeightsError,
 } from './errors';
 export { DeiTConfig, GPT2Config, TrOCRConfig, ViTConfig } from './arch/config';
 export type { DecoderConfig, EncoderConfig } from './arch/config';
 export {
-  pipeline, type ImageToTextPipeline, type PipelineOptions, type ReadOptions, type ReadOutcome, type ReadPiece, type ReadResult, type ReadToken,
+  pipeline,
+  type ImageToTextPipeline,
+  type PipelineOptions,
+  type ReadOptions,
+  type ReadOutcome,
+  type ReadPiece,
+  type ReadResult,
+  type ReadToken,
 } from './pipeline';
 export { AutoTokenizer } from './text/auto';
 export type { Tokenizer } from './text/tokenizer';

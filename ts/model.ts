@@ -8,12 +8,31 @@ import { openRepository } from './files/repository';
 import { GenerationConfig, generationConfigFromFiles } from './generation/generation-config';
 import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
 import {
-  assembleOutput, attentionInputs, nativeOptions, type FinishReason, type GenerateOptions, type GenerateOutput,
+  assembleOutput,
+  attentionInputs,
+  nativeOptions,
+  type FinishReason,
+  type GenerateOptions,
+  type GenerateOutput,
 } from './model/generate';
 import {
-  checkIdRows, checkLoadOptions, checkPixels, checkTensor, nativeLoadOptions, shiftRight, type DType, type LoadOptions, type Tensor,
+  checkIdRows,
+  checkLoadOptions,
+  checkPixels,
+  checkTensor,
+  nativeLoadOptions,
+  shiftRight,
+  type DType,
+  type LoadOptions,
+  type Tensor,
 } from './model/inputs';
-import type { NativeForwardRequest, NativeGenerateResult, NativeModel, NativeTensor, NativeTokenEvent } from './native/contract';
+import type {
+  NativeForwardRequest,
+  NativeGenerateResult,
+  NativeModel,
+  NativeTensor,
+  NativeTokenEvent,
+} from './native/contract';
 import { callSite, runJob } from './native/jobs';
 import { loadNative } from './native/load';
 import type { ModelSource, ModelSpec } from './spec/model-spec';
@@ -64,8 +83,15 @@ interface Parts {
 }
 
 const FORWARD_INPUTS = [
-  'pixelValues', 'encoderLastHiddenState', 'decoderInputIds', 'decoderAttentionMask', 'labels', 'outputHiddenStates', 'outputAttentions',
-  'interpolatePosEncoding', 'signal',
+  'pixelValues',
+  'encoderLastHiddenState',
+  'decoderInputIds',
+  'decoderAttentionMask',
+  'labels',
+  'outputHiddenStates',
+  'outputAttentions',
+  'interpolatePosEncoding',
+  'signal',
 ];
 
 export class VisionEncoderDecoderModel implements AsyncDisposable {
@@ -104,12 +130,18 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     const repository = await openRepository(folder);
     const configJson = await repository.readJson('config.json');
     const config = VisionEncoderDecoderConfig.fromJSON(configJson);
-    const generationJson = (await repository.exists('generation_config.json')) ? await repository.readJson('generation_config.json') : undefined;
+    const generationJson = (await repository.exists('generation_config.json'))
+      ? await repository.readJson('generation_config.json')
+      : undefined;
     const { spec, source: tensors } = buildModelSpec(config, await repository.loadTensorTable());
     const total = tensors.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
     options.onProgress?.({ stage: 'weights', loaded: 0, total });
     const binary = loadNative();
-    const native = await runJob(() => binary.loadModel(tensors, spec, load), { cancel: (id) => binary.cancelLoad(id), signal, site });
+    const native = await runJob(() => binary.loadModel(tensors, spec, load), {
+      cancel: (id) => binary.cancelLoad(id),
+      signal,
+      site,
+    });
     if (signal?.aborted) {
       await native.dispose();
       throw signal.reason;
@@ -146,7 +178,8 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     const native = await this.#start(pixelValues, resolved, options, site);
     const vocabSize = this.#spec.decoder.vocabSize;
     const output = assembleOutput(native, resolved, vocabSize);
-    if (resolved.outputCrossAttentions) output.crossAttentions = await this.#attentions(pixelValues, resolved, output, options);
+    if (resolved.outputCrossAttentions)
+      output.crossAttentions = await this.#attentions(pixelValues, resolved, output, options);
     return output;
   }
 
@@ -214,7 +247,11 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     if (this.#disposed) throw new DisposedError('DISPOSED', 'expected a live model, got one that was disposed');
   }
 
-  async #run<T>(start: () => { id: number; promise: Promise<T> }, signal: AbortSignal | undefined, site: Error): Promise<T> {
+  async #run<T>(
+    start: () => { id: number; promise: Promise<T> },
+    signal: AbortSignal | undefined,
+    site: Error,
+  ): Promise<T> {
     try {
       return await runJob(start, { cancel: (id) => this.#native.cancel(id), signal, site });
     } catch (error) {
@@ -233,7 +270,11 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     onToken?: (event: NativeTokenEvent) => void,
   ): Promise<NativeGenerateResult> {
     const native = nativeOptions(resolved, options, this.#spec.decoder.vocabSize);
-    return this.#run(() => this.#native.generate(asNative(pixelValues), resolved.prompts, native, onToken), options.signal, site);
+    return this.#run(
+      () => this.#native.generate(asNative(pixelValues), resolved.prompts, native, onToken),
+      options.signal,
+      site,
+    );
   }
 
   #resolve(pixelValues: Tensor, options: GenerateOptions): ResolvedGenerateOptions {
@@ -253,7 +294,12 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     return encoderFor(this.config.encoder.modelType).imageSizes === 'adaptive';
   }
 
-  async #attentions(pixelValues: Tensor, resolved: ResolvedGenerateOptions, output: GenerateOutput, options: GenerateOptions): Promise<Tensor[]> {
+  async #attentions(
+    pixelValues: Tensor,
+    resolved: ResolvedGenerateOptions,
+    output: GenerateOutput,
+    options: GenerateOptions,
+  ): Promise<Tensor[]> {
     const batch = pixelValues.dims[0] ?? 1;
     const repeat = output.sequences.length / batch;
     const size = pixelValues.data.length / batch;
@@ -276,11 +322,17 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     for (const name of Object.keys(inputs)) {
       if (FORWARD_INPUTS.includes(name)) continue;
       const hint = nearest(name, FORWARD_INPUTS);
-      throw new OptionError('UNKNOWN_OPTION', `forward: expected a known input, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`);
+      throw new OptionError(
+        'UNKNOWN_OPTION',
+        `forward: expected a known input, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`,
+      );
     }
     const { pixelValues, encoderLastHiddenState: states } = inputs;
     if (!pixelValues === !states) {
-      throw new OptionError('INPUT_REQUIRED', 'forward: expected one of pixelValues and encoderLastHiddenState, got ' + (states ? 'both' : 'none'));
+      throw new OptionError(
+        'INPUT_REQUIRED',
+        'forward: expected one of pixelValues and encoderLastHiddenState, got ' + (states ? 'both' : 'none'),
+      );
     }
     const request: NativeForwardRequest = {
       ...this.#decoderInputs(inputs),
@@ -293,15 +345,19 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     } else if (states) {
       checkTensor(states, 3, 'encoderLastHiddenState');
       const width = this.#spec.encoder.hiddenSize;
-      if (states.dims[2] !== width) throw shapeError('encoderLastHiddenState', `a last dimension of ${width}`, states.dims[2]);
+      if (states.dims[2] !== width)
+        throw shapeError('encoderLastHiddenState', `a last dimension of ${width}`, states.dims[2]);
       request.encoderStates = asNative(states);
     }
     const batch = (pixelValues ?? states)?.dims[0];
-    if (request.decoderInputIds.length !== batch) throw shapeError('decoderInputIds', `${batch} rows, one per image`, request.decoderInputIds.length);
+    if (request.decoderInputIds.length !== batch)
+      throw shapeError('decoderInputIds', `${batch} rows, one per image`, request.decoderInputIds.length);
     return request;
   }
 
-  #decoderInputs(inputs: ForwardInputs): Pick<NativeForwardRequest, 'decoderInputIds' | 'decoderAttentionMask' | 'labels'> {
+  #decoderInputs(
+    inputs: ForwardInputs,
+  ): Pick<NativeForwardRequest, 'decoderInputIds' | 'decoderAttentionMask' | 'labels'> {
     const { vocabSize, maxPositions } = this.#spec.decoder;
     const labels = inputs.labels && checkIdRows(inputs.labels, 'labels', vocabSize, [-100]);
     const given = inputs.decoderInputIds ?? (labels && shiftRight(labels, this.config));
@@ -310,9 +366,16 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     const width = decoderInputIds[0]?.length ?? 0;
     if (width > maxPositions) throw shapeError('decoderInputIds', `at most ${maxPositions} ids per row`, width);
     const mask = inputs.decoderAttentionMask && checkIdRows(inputs.decoderAttentionMask, 'decoderAttentionMask', 2);
-    for (const [name, rows] of [['decoderAttentionMask', mask], ['labels', labels]] as const) {
+    for (const [name, rows] of [
+      ['decoderAttentionMask', mask],
+      ['labels', labels],
+    ] as const) {
       if (rows && (rows.length !== decoderInputIds.length || rows[0]?.length !== width)) {
-        throw shapeError(name, `the shape of decoderInputIds (${decoderInputIds.length}×${width})`, `${rows.length}×${rows[0]?.length}`);
+        throw shapeError(
+          name,
+          `the shape of decoderInputIds (${decoderInputIds.length}×${width})`,
+          `${rows.length}×${rows[0]?.length}`,
+        );
       }
     }
     return { decoderInputIds, ...(mask && { decoderAttentionMask: mask }), ...(labels && { labels }) };

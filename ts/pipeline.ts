@@ -64,13 +64,25 @@ const BUNDLED_MODEL = path.join(__dirname, '..', 'models', 'line-reader');
  * Loads a model for image-to-text: `source` is a folder or a Hub id; none means the bundled line reader. Errors are those of
  * VisionEncoderDecoderModel.fromPretrained, AutoImageProcessor and AutoTokenizer.
  */
-export async function pipeline(task: 'image-to-text', source?: string, options: PipelineOptions = {}): Promise<ImageToTextPipeline> {
+export async function pipeline(
+  task: 'image-to-text',
+  source?: string,
+  options: PipelineOptions = {},
+): Promise<ImageToTextPipeline> {
   if ((task as string) !== 'image-to-text') {
     throw new OptionError('UNKNOWN_TASK', `pipeline: expected the task 'image-to-text', got '${String(task)}'`);
   }
   const { maxPixels, ...load } = options;
   const from = source ?? BUNDLED_MODEL;
-  const { onProgress: _, device: __, dtype: ___, threads: ____, maxBatch: _____, batchInvariant: ______, ...fetch } = load;
+  const {
+    onProgress: _,
+    device: __,
+    dtype: ___,
+    threads: ____,
+    maxBatch: _____,
+    batchInvariant: ______,
+    ...fetch
+  } = load;
   // The model first: it checks the options, and what does not load there needs no tokenizer.
   const model = await VisionEncoderDecoderModel.fromPretrained(from, load);
   try {
@@ -129,7 +141,10 @@ class Reader {
   async *stream(images: ImageInput[], options: ReadOptions): AsyncGenerator<ReadPiece, void, undefined> {
     const { pixelValues } = await this.processor.preprocess(images, this.imageOptions(options));
     const decoders = new Map<number, StreamDecoder>();
-    for await (const { row, tokenId, finishReason } of this.model.stream(pixelValues, this.generateOptions(images.length, options))) {
+    for await (const { row, tokenId, finishReason } of this.model.stream(
+      pixelValues,
+      this.generateOptions(images.length, options),
+    )) {
       const decoder = decoders.get(row) ?? new StreamDecoder(this.tokenizer, { skipSpecialTokens: true });
       decoders.set(row, decoder);
       const done = finishReason !== undefined;

@@ -17,7 +17,7 @@ export const ENGINES = [
 
 /** The cells of one round; every engine of a case runs before the next case starts. */
 export function cells(quick) {
-  return quick ? warmCells(2, true) : [...warmCells(2), ...coldCells(), ...warmCells(1)];
+  return quick ? warmCells(2, true) : [...warmCells(1), ...coldCells(), ...warmCells(2)];
 }
 
 function warmCells(count, quick) {
@@ -26,7 +26,7 @@ function warmCells(count, quick) {
     for (const engine of ENGINES) {
       if (numBeams > 1 && engine.driver === 'transformersjs') continue;
       const settings = { batch, numBeams, threads: count, newTokens: NEW_TOKENS, dtype: engine.dtype };
-      const runs = quick ? { warmup: 1, repeats: 1, maxSeconds: 2 } : { warmup: 1, repeats: 3, maxSeconds: 4 };
+      const runs = quick ? { warmup: 1, repeats: 1, maxSeconds: 2 } : { warmup: 1, repeats: 3, maxSeconds: 3 };
       list.push({ name: `${name}, ${count} thread${count > 1 ? 's' : ''}`, engine, job: { ...settings, ...runs } });
     }
   }

@@ -19,10 +19,12 @@ const of = (records, name, engine) => records.filter((r) => r.case === name && r
 /** peer/ours of the same round, then the median over rounds: what slows the machine for minutes cancels. */
 function ratio(records, name, engine, key) {
   const mine = of(records, name, OURS);
-  const pairs = of(records, name, engine).filter(timed).map((peer) => {
-    const own = mine.find((r) => r.round === peer.round && timed(r));
-    return own ? median(peer[key]) / median(own[key]) : NaN;
-  });
+  const pairs = of(records, name, engine)
+    .filter(timed)
+    .map((peer) => {
+      const own = mine.find((r) => r.round === peer.round && timed(r));
+      return own ? median(peer[key]) / median(own[key]) : NaN;
+    });
   return median(pairs);
 }
 
@@ -51,6 +53,8 @@ function row(records, name, engine) {
     engine === OURS ? '1' : fixed(ratio(records, name, engine, 'totalMs'), 2),
     engine === OURS ? '1' : fixed(ratio(records, name, engine, 'encoderMs'), 2),
     engine === OURS ? '1' : fixed(ratio(records, name, engine, 'perTokenMs'), 2),
+    fixed(middle('cpuMs')),
+    engine === OURS ? '1' : fixed(ratio(records, name, engine, 'cpuMs'), 2),
     fixed(median(good.map((r) => r.peakBytes)) / MIB),
     loops.length ? `${delay(idle, 'p50')} / ${delay(idle, 'p99')}` : '–',
     loops.length ? `${delay(loops, 'p50')} / ${delay(loops, 'p99')} / ${delay(loops, 'max')}` : '–',
@@ -59,7 +63,18 @@ function row(records, name, engine) {
   ];
 }
 
-const HEAD = ['engine', 'encoder ms', 'ms per token', 'total ms', 'total peer/ours', 'encoder peer/ours', 'token peer/ours', 'peak MiB'].concat([
+const HEAD = [
+  'engine',
+  'encoder ms',
+  'ms per token',
+  'total ms',
+  'total peer/ours',
+  'encoder peer/ours',
+  'token peer/ours',
+].concat([
+  'CPU ms',
+  'CPU peer/ours',
+  'peak MiB',
   'event loop idle, p50 / p99 ms',
   'event loop generating, p50 / p99 / max ms',
   'tokens as PyTorch fp32',
@@ -73,7 +88,9 @@ function coldTable(records) {
     const middle = (key) => fixed(median(good.map((r) => [r[key]].flat()[0])));
     return [engine, ...['spawnToResultMs', 'importMs', 'loadMs', 'totalMs'].map(middle), good.length];
   });
-  return rows.length ? table(['engine', 'start to token ids ms', 'import ms', 'load ms', 'first generate ms', 'runs'], rows) : '';
+  return rows.length
+    ? table(['engine', 'start to token ids ms', 'import ms', 'load ms', 'first generate ms', 'runs'], rows)
+    : '';
 }
 
 function memoryLine(records, weightBytes) {
@@ -93,7 +110,7 @@ function memoryLine(records, weightBytes) {
   ].join('\n');
 }
 
-const LOSS_KEYS = { totalMs: 'total', encoderMs: 'encoder', perTokenMs: 'token' };
+const LOSS_KEYS = { totalMs: 'total', encoderMs: 'encoder', perTokenMs: 'token', cpuMs: 'CPU time' };
 
 /** Every place where a peer is at least as fast, fastest peer first. */
 export function losses(records) {
@@ -121,25 +138,44 @@ export function disagreements(records) {
 }
 
 export function skips(records) {
-  return [...new Set(records.filter((r) => r.skipped || r.error).map((r) => `${r.case}, ${r.engine}: ${r.skipped ?? r.error}`))];
+  return [
+    ...new Set(
+      records.filter((r) => r.skipped || r.error).map((r) => `${r.case}, ${r.engine}: ${r.skipped ?? r.error}`),
+    ),
+  ];
 }
 
 const list = (items, none) => (items.length ? items.map((item) => `- ${item}`).join('\n') : none);
+
+/** What the time budget left of the rounds asked for. */
+function roundsDone(records) {
+  const cells = new Map();
+  for (const { case: name, engine } of records) cells.set(name + engine, (cells.get(name + engine) ?? 0) + 1);
+  const [least, most] = [Math.min(...cells.values()), Math.max(...cells.values())];
+  return `${least === most ? most : `${least} to ${most}`} process(es) per cell`;
+}
 
 export function markdown({ meta, records }) {
   const warm = records.filter((r) => r.case !== 'cold start');
   const names = [...new Set(warm.map((r) => r.case))];
   const engines = [...new Set(warm.map((r) => r.engine))];
-  const parts = [`${meta.date}, ${meta.cpu}, ${meta.cpus} CPUs, Node ${meta.node}, ${meta.rounds} round(s); ${meta.engines.join('; ')}. ${meta.note}`];
+  const parts = [
+    `${meta.date}, ${meta.cpu}, ${meta.cpus} CPUs, Node ${meta.node}, ${roundsDone(warm)}; ${meta.engines.join('; ')}. ${meta.note}`,
+  ];
   for (const name of names) {
     const rows = engines.map((engine) => row(warm, name, engine)).filter(Boolean);
     if (rows.length) parts.push(`### ${meta.model}, ${name}, ${meta.newTokens} new tokens`, table(HEAD, rows));
   }
-  parts.push('### Start to first result (2 threads, files in the page cache)', coldTable(records) || 'Not measured in this run.');
+  parts.push(
+    '### Start to first result (2 threads, files in the page cache)',
+    coldTable(records) || 'Not measured in this run.',
+  );
   parts.push('### Memory while loading', memoryLine(records, meta.weightBytes));
   parts.push('### Where a peer is as fast or faster', list(losses(warm), 'Nowhere in this run.'));
   const compared = warm.some((r) => r.engine === 'PyTorch fp32' && timed(r));
-  const agreed = compared ? 'All fp32 engines that ran gave the same tokens in every case.' : 'PyTorch fp32 did not run: not compared.';
+  const agreed = compared
+    ? 'All fp32 engines that ran gave the same tokens in every case.'
+    : 'PyTorch fp32 did not run: not compared.';
   parts.push('### Agreement of the fp32 tokens', list(disagreements(records), agreed));
   parts.push('### Skipped', list(skips(records), 'Nothing.'));
   return parts.join('\n\n');

@@ -1,6 +1,6 @@
 // End-to-end benchmark: this package, PyTorch and transformers.js on the same random full-size checkpoint.
 //   node benchmarks/end-to-end/run.mjs [--quick] [--rounds N] [--minutes M] [--model vit-gpt2|trocr-base]
-//                                      [--only TEXT] [--note TEXT] [--write-docs] [--from RESULT.json]
+//                                      [--only TEXT] [--note TEXT] [--write-docs] [--from RESULT.json ...]
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -20,7 +20,7 @@ const { values: args } = parseArgs({
     only: { type: 'string', default: '' },
     note: { type: 'string', default: '' },
     'write-docs': { type: 'boolean', default: false },
-    from: { type: 'string' },
+    from: { type: 'string', multiple: true },
   },
 });
 const root = path.join(import.meta.dirname, '..', '..');
@@ -92,7 +92,14 @@ function writeDocs(text) {
   writeFileSync(file, `${page.slice(0, head + begin.length)}\n\n${text}\n\n${page.slice(tail)}`);
 }
 
-const results = args.from ? JSON.parse(readFileSync(args.from, 'utf8')) : await produce();
+/** Several files of one machine and model are one report; their rounds must not be paired with each other. */
+function read(files) {
+  const all = files.map((file) => JSON.parse(readFileSync(file, 'utf8')));
+  const records = all.flatMap((result, i) => result.records.map((r) => ({ ...r, round: `${i}.${r.round}` })));
+  return { meta: all[0].meta, records };
+}
+
+const results = args.from ? read(args.from) : await produce();
 const text = markdown(results);
 console.log(text);
 if (args['write-docs']) writeDocs(text);

@@ -18,7 +18,12 @@ const COMMANDS = {
 /** CPU seconds used by the whole machine since it started, steal included; undefined where /proc/stat is not there. */
 function machineCpuSeconds() {
   try {
-    const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
+    const [user, nice, system, , , irq, softirq, steal] = readFileSync('/proc/stat', 'utf8')
+      .split('\n')[0]
+      .trim()
+      .split(/\s+/)
+      .slice(1)
+      .map(Number);
     return (user + nice + system + irq + softirq + steal) / 100;
   } catch {
     return undefined;

@@ -31,9 +31,9 @@ struct Job {
   Napi::Promise::Deferred deferred;
   Napi::ObjectReference owner;  // the model object
   std::vector<Napi::FunctionReference> callbacks;
-  Napi::ObjectReference failure;           // { value }: what a callback threw
+  Napi::ObjectReference failure;  // { value }: what a callback threw
   std::function<void()> cancel;
-  bool cancelled = false;                  // a result that is already on its way is dropped
+  bool cancelled = false;  // a result that is already on its way is dropped
 };
 
 class Environment {

@@ -262,7 +262,8 @@ Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {
     const auto release = [holder](Environment& e) { e.owners().remove(holder.get()); };
     auto onReady = [=](engine::Engine::Ready ready) {
       loop->post([=](Napi::Env e, Environment& owner) {
-        Napi::Object object = constructorOf(e).New({});  // may throw while a worker is terminated: the holder is still known
+        Napi::Object object =
+            constructorOf(e).New({});  // may throw while a worker is terminated: the holder is still known
         release(owner);
         const std::unique_ptr<Job> finished = owner.takeJob(id);
         ModelHandle::Unwrap(object)->attach(owner, std::move(*holder), ready);

@@ -23,9 +23,14 @@ function images(count, seed = SEED) {
   return { data, dims: [count, 3, 20, 20] };
 }
 
-const load = (options = {}) => VisionEncoderDecoderModel.fromPretrained(FOLDER, { device: 'cpu', threads: 1, maxBatch: 4, ...options });
+const load = (options = {}) =>
+  VisionEncoderDecoderModel.fromPretrained(FOLDER, { device: 'cpu', threads: 1, maxBatch: 4, ...options });
 const tick = () => new Promise((resolve) => setImmediate(resolve));
-const reasonOf = (promise) => promise.then(() => assert.fail('expected a rejection'), (error) => error);
+const reasonOf = (promise) =>
+  promise.then(
+    () => assert.fail('expected a rejection'),
+    (error) => error,
+  );
 
 async function withModel(use, options) {
   const model = await load(options);
@@ -86,11 +91,16 @@ const checks = {
 
   'dispose while calls run': async () => {
     const model = await load();
-    const calls = [model.generate(images(300), EVERY_STEP), model.generate(images(2), { numBeams: 4 }), model.forward({ pixelValues: images(1), decoderInputIds: [[2]] })];
+    const calls = [
+      model.generate(images(300), EVERY_STEP),
+      model.generate(images(2), { numBeams: 4 }),
+      model.forward({ pixelValues: images(1), decoderInputIds: [[2]] }),
+    ];
     const outcomes = Promise.allSettled(calls);
     await tick();
     await model.dispose();
-    for (const outcome of await outcomes) assert.ok(outcome.status === 'fulfilled' || outcome.reason instanceof DisposedError, outcome.reason);
+    for (const outcome of await outcomes)
+      assert.ok(outcome.status === 'fulfilled' || outcome.reason instanceof DisposedError, outcome.reason);
     assert.equal((await outcomes)[0].status, 'rejected');
   },
 
@@ -113,7 +123,10 @@ const checks = {
     const model = await load();
     let gone;
     const stop = atSecondStep(() => (gone = model.dispose()));
-    assert.ok((await reasonOf(model.generate(images(40), { ...EVERY_STEP, logitsProcessors: [stop] }))) instanceof DisposedError);
+    assert.ok(
+      (await reasonOf(model.generate(images(40), { ...EVERY_STEP, logitsProcessors: [stop] }))) instanceof
+        DisposedError,
+    );
     await gone;
   },
 
@@ -159,7 +172,10 @@ const checks = {
     for (let delay = 0; delay < 12; delay++) {
       const controller = new AbortController();
       const loading = load({ signal: controller.signal });
-      const settled = loading.then((model) => model.dispose(), (error) => assert.equal(error, 'stop'));
+      const settled = loading.then(
+        (model) => model.dispose(),
+        (error) => assert.equal(error, 'stop'),
+      );
       for (let i = 0; i < delay; i++) await tick();
       controller.abort('stop');
       await settled;
@@ -210,7 +226,11 @@ const checks = {
   'workers terminated in flight': async () => {
     for (let round = 0; round < 5; round++) {
       const workers = Array.from({ length: 4 }, () => new Worker(__filename, { argv: ['work'] }));
-      await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))));
+      await Promise.all(
+        workers.map(
+          (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+        ),
+      );
       for (let i = 0; i < round * 3; i++) await tick();
       for (const code of await Promise.all(workers.map((worker) => worker.terminate()))) assert.equal(code, 1);
     }
@@ -219,7 +239,11 @@ const checks = {
   'workers terminated while they load': async () => {
     for (let round = 0; round < 4; round++) {
       const workers = Array.from({ length: 4 }, () => new Worker(__filename, { argv: ['load'] }));
-      await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))));
+      await Promise.all(
+        workers.map(
+          (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+        ),
+      );
       for (let i = 0; i < round; i++) await tick();
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
@@ -233,7 +257,10 @@ const checks = {
 };
 
 function expectExit(how, code) {
-  const child = spawnSync(process.execPath, [...process.execArgv, __filename, how], { encoding: 'utf8', timeout: 60_000 });
+  const child = spawnSync(process.execPath, [...process.execArgv, __filename, how], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   assert.equal(child.status, code, `${how}: signal ${child.signal}\n${child.stderr}`);
 }
 

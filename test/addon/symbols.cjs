@@ -12,7 +12,10 @@ function undefinedSymbols() {
   const nm = spawnSync('nm', ['-D', '--undefined-only', binary], { encoding: 'utf8' });
   if (nm.error) return null;
   if (nm.status !== 0) throw new Error(nm.stderr);
-  return nm.stdout.split('\n').map((line) => line.trim().split(/\s+/).pop().split('@')[0]).filter(Boolean);
+  return nm.stdout
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).pop().split('@')[0])
+    .filter(Boolean);
 }
 
 function problems(symbols) {
@@ -20,8 +23,10 @@ function problems(symbols) {
   const allowed = new Set([...js, ...node]);
   const used = symbols.filter((name) => /^(napi_|node_api_)/.test(name));
   const found = used.filter((name) => !allowed.has(name)).map((name) => `${name} is not in Node-API version 8`);
-  for (const name of used.filter((s) => s.includes('_external_'))) found.push(`${name}: external buffers are refused by some hosts`);
-  for (const name of symbols.filter((s) => /^(_ZN2v8|_ZN4node|_ZNK2v8|uv_)/.test(s))) found.push(`${name} is not Node-API`);
+  for (const name of used.filter((s) => s.includes('_external_')))
+    found.push(`${name}: external buffers are refused by some hosts`);
+  for (const name of symbols.filter((s) => /^(_ZN2v8|_ZN4node|_ZNK2v8|uv_)/.test(s)))
+    found.push(`${name} is not Node-API`);
   if (used.length === 0) found.push('expected Node-API symbols, got none');
   return found;
 }

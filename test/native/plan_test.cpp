@@ -213,12 +213,15 @@ VED_TEST(plan_dump_is_stable) {
   CHECK_EQ(dump(b.program), std::string("block\n"
                                         "  linear %0:v0 -> %1:v1\n"
                                         "  add_bias %1:v1 -> %1:v1\n"
-                                        "  activate %1:v1 -> %1:v1 act=" + act + "\n"
+                                        "  activate %1:v1 -> %1:v1 act=" +
+                                        act +
+                                        "\n"
                                         "  add %1:v1 -> %2:v2\n"
                                         "  self_attention %2:v2 -> %1:v1 layer=3\n"));
   fuse(b.program);
-  CHECK_EQ(dump(b.program), "block\n  linear %0:v0 -> %2:v2 +bias act=" + act + " +residual\n"
-                            "  self_attention %2:v2 -> %1:v1 layer=3\n");
+  CHECK_EQ(dump(b.program), "block\n  linear %0:v0 -> %2:v2 +bias act=" + act +
+                                " +residual\n"
+                                "  self_attention %2:v2 -> %1:v1 layer=3\n");
 }
 
 VED_TEST(plan_positions_on_the_same_grid_are_unchanged) {

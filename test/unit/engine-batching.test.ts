@@ -3,7 +3,19 @@ import test from 'ava';
 import { VisionEncoderDecoderModel, OutOfMemoryError } from '../../ts/index';
 import { loadNative } from '../../ts/native/load';
 import { largest, tensorDifference } from '../parity/compare';
-import { alone, EVERY_STEP, GOLDEN, ids, imageOf, images, MIX, SEED, together, withModel, withVariables } from './engine-fixture';
+import {
+  alone,
+  EVERY_STEP,
+  GOLDEN,
+  ids,
+  imageOf,
+  images,
+  MIX,
+  SEED,
+  together,
+  withModel,
+  withVariables,
+} from './engine-fixture';
 
 test.before((t) => t.log(`seed ${SEED}`));
 
@@ -72,7 +84,13 @@ test.serial('every instruction set and the reference backend give the same ids',
 });
 
 test.serial('fusion changes no result beyond rounding', async (t) => {
-  const inputs = { pixelValues: images(2), decoderInputIds: [[2, 5, 9, 11], [2, 7, 7, 40]] };
+  const inputs = {
+    pixelValues: images(2),
+    decoderInputIds: [
+      [2, 5, 9, 11],
+      [2, 7, 7, 40],
+    ],
+  };
   const fused = await withModel((model) => model.forward(inputs));
   const unfused = await withVariables({ VED_NO_FUSION: '1' }, (model) => model.forward(inputs));
   t.true(largest(fused.logits.data) > 0);
@@ -100,7 +118,13 @@ test('an image alone and in a batch gives the same bits', (t) =>
 test('images of several sizes at once do not disturb each other', (t) =>
   withModel(
     async (model) => {
-      const sizes = [[20, 20], [35, 25], [10, 40], [20, 20], [60, 60]] as const;
+      const sizes = [
+        [20, 20],
+        [35, 25],
+        [10, 40],
+        [20, 20],
+        [60, 60],
+      ] as const;
       const run = ([height, width]: readonly [number, number]) =>
         model.generate(images(3, SEED, height, width), { interpolatePosEncoding: true });
       const want = [];
@@ -112,7 +136,8 @@ test('images of several sizes at once do not disturb each other', (t) =>
 
 test('without a seed sampling differs from call to call, with one it does not', (t) =>
   withModel(async (model) => {
-    const sample = (seed?: number) => model.generate(images(4), { ...EVERY_STEP, doSample: true, topK: 0, ...(seed !== undefined && { seed }) });
+    const sample = (seed?: number) =>
+      model.generate(images(4), { ...EVERY_STEP, doSample: true, topK: 0, ...(seed !== undefined && { seed }) });
     t.notDeepEqual((await sample()).sequences, (await sample()).sequences);
     t.deepEqual(await sample(3), await sample(3));
     t.notDeepEqual((await sample(3)).sequences, (await sample(4)).sequences);
@@ -120,7 +145,9 @@ test('without a seed sampling differs from call to call, with one it does not', 
 
 test('many models live side by side', async (t) => {
   const models = await Promise.all(
-    Array.from({ length: 4 }, () => VisionEncoderDecoderModel.fromPretrained(`${GOLDEN}/vit-gpt2`, { device: 'cpu', threads: 2 })),
+    Array.from({ length: 4 }, () =>
+      VisionEncoderDecoderModel.fromPretrained(`${GOLDEN}/vit-gpt2`, { device: 'cpu', threads: 2 }),
+    ),
   );
   const outputs = await Promise.all(models.map(together));
   for (const output of outputs) t.deepEqual(output, outputs[0]);

@@ -1,6 +1,12 @@
 /** Shared by the engine tests: the golden ViT + GPT-2 checkpoint and seeded pixels. */
 import { join } from 'node:path';
-import { VisionEncoderDecoderModel, type GenerateOptions, type GenerateOutput, type LoadOptions, type Tensor } from '../../ts/index';
+import {
+  VisionEncoderDecoderModel,
+  type GenerateOptions,
+  type GenerateOutput,
+  type LoadOptions,
+  type Tensor,
+} from '../../ts/index';
 
 export const GOLDEN = join(__dirname, '../golden/models');
 export const EVERY_STEP: GenerateOptions = { minNewTokens: 18, maxNewTokens: 18 };
@@ -29,7 +35,11 @@ export async function withModel<T>(
   options: LoadOptions = {},
   name = 'vit-gpt2',
 ): Promise<T> {
-  const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), { device: 'cpu', threads: 1, ...options });
+  const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), {
+    device: 'cpu',
+    threads: 1,
+    ...options,
+  });
   try {
     return await use(model);
   } finally {

@@ -12,7 +12,15 @@ async function collect(stream: AsyncIterable<StreamedToken>): Promise<StreamedTo
 for (const [name, options] of Object.entries({
   greedy: {},
   sampling: { doSample: true, seed: 3, numReturnSequences: 2, topK: 0 },
-  prompted: { decoderInputIds: [[2, 8], [2, 9], [2, 10], [2, 11], [2, 12]] },
+  prompted: {
+    decoderInputIds: [
+      [2, 8],
+      [2, 9],
+      [2, 10],
+      [2, 11],
+      [2, 12],
+    ],
+  },
 })) {
   test(`a stream's tokens are generate()'s: ${name}`, (t) =>
     withModel(
@@ -23,8 +31,14 @@ for (const [name, options] of Object.entries({
         want.sequences.forEach((sequence, row) => {
           const mine = events.filter((event) => event.row === row);
           const length = want.tokenLogProbs[row]!.length;
-          t.deepEqual(mine.map(({ tokenId }) => tokenId), sequence.slice(promptLength, promptLength + length));
-          t.deepEqual(mine.map(({ logProb }) => logProb), want.tokenLogProbs[row]);
+          t.deepEqual(
+            mine.map(({ tokenId }) => tokenId),
+            sequence.slice(promptLength, promptLength + length),
+          );
+          t.deepEqual(
+            mine.map(({ logProb }) => logProb),
+            want.tokenLogProbs[row],
+          );
           t.deepEqual(mine.map(({ finishReason }) => finishReason).filter(Boolean), [want.finishReasons[row]]);
           t.is(mine.at(-1)?.finishReason, want.finishReasons[row]);
         });
@@ -73,7 +87,10 @@ test('the event loop stays free while the engine works', (t) =>
       await running;
       done = true;
       t.true(turns > 50, `${turns} turns`);
-      t.true(blocked < 0.5 * (performance.now() - started), `blocked for ${blocked} of ${performance.now() - started} ms`);
+      t.true(
+        blocked < 0.5 * (performance.now() - started),
+        `blocked for ${blocked} of ${performance.now() - started} ms`,
+      );
     },
     { maxBatch: 4 },
   ));

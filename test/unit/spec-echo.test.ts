@@ -25,7 +25,12 @@ type Path = (string | number)[];
 /** Paths of everything in a value, objects and arrays included. */
 function pathsOf(value: unknown, path: Path = []): Path[] {
   if (typeof value !== 'object' || value === null) return [path];
-  return [path, ...Object.entries(value).flatMap(([key, item]) => pathsOf(item, [...path, Array.isArray(value) ? Number(key) : key]))];
+  return [
+    path,
+    ...Object.entries(value).flatMap(([key, item]) =>
+      pathsOf(item, [...path, Array.isArray(value) ? Number(key) : key]),
+    ),
+  ];
 }
 
 function changed(spec: ModelSpec, path: Path, value: unknown): unknown {
@@ -36,11 +41,15 @@ function changed(spec: ModelSpec, path: Path, value: unknown): unknown {
   return copy;
 }
 
-const written = (path: Path): string => 'spec' + path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('');
+const written = (path: Path): string =>
+  'spec' + path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`)).join('');
 
 /** The error's path may stop at a list of plain numbers. */
 function namesPath(message: string, path: Path): boolean {
-  return message.startsWith(`${written(path)}:`) || (typeof path.at(-1) === 'number' && message.startsWith(`${written(path.slice(0, -1))}:`));
+  return (
+    message.startsWith(`${written(path)}:`) ||
+    (typeof path.at(-1) === 'number' && message.startsWith(`${written(path.slice(0, -1))}:`))
+  );
 }
 
 test('a malformed value anywhere is refused with its path', async (t) => {
@@ -49,7 +58,11 @@ test('a malformed value anywhere is refused with its path', async (t) => {
   const paths = pathsOf(spec).slice(1);
   t.true(paths.length > 200);
   for (const path of paths) {
-    const error = t.throws(() => echo(changed(spec, path, Symbol.iterator)), { code: 'INVALID_ARGUMENT' }, written(path)) as (Error & { kind?: string }) | undefined;
+    const error = t.throws(
+      () => echo(changed(spec, path, Symbol.iterator)),
+      { code: 'INVALID_ARGUMENT' },
+      written(path),
+    ) as (Error & { kind?: string }) | undefined;
     t.is(error?.kind, 'option');
     t.true(namesPath(error?.message ?? '', path), `${written(path)}: ${error?.message}`);
   }
@@ -69,7 +82,11 @@ test('missing parts, fractions and unknown names are refused', async (t) => {
     [['decoder', 'head', 'parts', 0, 'layout'], 'outOut', /outIn or inOut, got outOut/],
   ];
   for (const [path, value, message] of wrong) {
-    t.throws(() => loadNative().echoSpec(changed(spec, path, value) as ModelSpec), { code: 'INVALID_ARGUMENT', message });
+    t.throws(() => loadNative().echoSpec(changed(spec, path, value) as ModelSpec), {
+      code: 'INVALID_ARGUMENT',
+      message,
+    });
   }
-  for (const value of [undefined, null, 1, 'spec']) t.throws(() => loadNative().echoSpec(value as never), { code: 'INVALID_ARGUMENT' });
+  for (const value of [undefined, null, 1, 'spec'])
+    t.throws(() => loadNative().echoSpec(value as never), { code: 'INVALID_ARGUMENT' });
 });

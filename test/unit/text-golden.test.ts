@@ -32,7 +32,10 @@ for (const { name } of folders) {
       t.is(tokenizer.decode(ids, { skipSpecialTokens: true }), skipped, JSON.stringify(ids));
     }
     const rows = expected.decode.map(([ids]) => ids);
-    t.deepEqual(tokenizer.batchDecode(rows), expected.decode.map(([, all]) => all));
+    t.deepEqual(
+      tokenizer.batchDecode(rows),
+      expected.decode.map(([, all]) => all),
+    );
   });
 
   test(`${name}: streamed pieces join to the whole text`, async (t) => {

@@ -41,9 +41,9 @@ def score(pairs: list[tuple[str, str]]) -> dict:
     }
 
 
-def samples(preset, count: int, seed: int):
+def samples(preset, count: int, seed: int, which: str = "held-out"):
     """The evaluation set: (text, font, image), the same for every reader of a preset."""
-    r, fonts = Random(f"evaluate/{seed}"), font_files("held-out")
+    r, fonts = Random(f"evaluate/{seed}"), font_files(which)
     for i in range(count):
         text, font = line(r, preset.charset, preset.max_chars), fonts[i % len(fonts)]
         yield text, Path(font).name, draw_line(r, text, font)
@@ -80,16 +80,17 @@ def main() -> None:
     p.add_argument("--preset", default="digits-capitals", choices=PRESETS)
     p.add_argument("--count", type=int, default=2000)
     p.add_argument("--seed", type=int, default=2026)
+    p.add_argument("--fonts", default="held-out", choices=("held-out", "old-style", "train"))
     p.add_argument("--show", type=int, default=0, help="print this many wrong lines")
     args = p.parse_args()
     torch.set_num_threads(1)
-    rows = list(samples(PRESETS[args.preset], args.count, args.seed))
+    rows = list(samples(PRESETS[args.preset], args.count, args.seed, args.fonts))
     pairs = list(zip([text for text, _, _ in rows], read_images(args.folder, [image for _, _, image in rows])))
     by_font = defaultdict(list)
     for pair, (_, font, _) in zip(pairs, rows):
         by_font[font].append(pair)
     fonts = {font: score(some)["cer"] for font, some in sorted(by_font.items())}
-    print(json.dumps({"seed": args.seed, **score(pairs), "cerByFont": fonts}, indent=2))
+    print(json.dumps({"fonts": args.fonts, "seed": args.seed, **score(pairs), "cerByFont": fonts}, indent=2))
     for want, got in [p for p in pairs if p[0] != p[1]][: args.show]:
         print(f"{want!r} read as {got!r}")
 

@@ -23,12 +23,12 @@ def installed() -> dict[str, str]:
 
 
 def font_files(which: str) -> list[str]:
-    """Paths of the installed fonts of the set `train` or `held-out`, in a stable order."""
+    """Paths of the installed fonts of the set `train`, `held-out` or `old-style`, in a stable order."""
     chosen = []
     for name, path in sorted(installed().items()):
         sets = {s for s, pattern in rules() if fnmatch.fnmatchcase(name, pattern)}
-        if {"train", "held-out"} <= sets:
-            raise ValueError(f"{name} is both a training and a held-out font")
+        if "train" in sets and sets & {"held-out", "old-style"}:
+            raise ValueError(f"{name} is both a training and an evaluation font")
         if which in sets and "skip" not in sets:
             chosen.append(path)
     if not chosen:

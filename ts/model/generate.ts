@@ -56,7 +56,11 @@ function tokenTextOf(tokenizer: Tokenizer, vocabSize: number): (string | Uint8Ar
   return texts;
 }
 
-export function nativeOptions(resolved: ResolvedGenerateOptions, call: GenerateOptions, vocabSize: number): NativeGenerateOptions {
+export function nativeOptions(
+  resolved: ResolvedGenerateOptions,
+  call: GenerateOptions,
+  vocabSize: number,
+): NativeGenerateOptions {
   const { prompts: _, outputCrossAttentions: __, interpolatePosEncoding: ___, ...options } = resolved;
   const native: NativeGenerateOptions = { ...options };
   if (resolved.stopStrings.length > 0 && call.tokenizer) native.tokenText = tokenTextOf(call.tokenizer, vocabSize);
@@ -75,12 +79,19 @@ export function nativeOptions(resolved: ResolvedGenerateOptions, call: GenerateO
   return native;
 }
 
-export function assembleOutput(native: NativeGenerateResult, options: ResolvedGenerateOptions, vocabSize: number): GenerateOutput {
+export function assembleOutput(
+  native: NativeGenerateResult,
+  options: ResolvedGenerateOptions,
+  vocabSize: number,
+): GenerateOutput {
   const { numBeams, numReturnSequences, promptLength, padTokenId, eosTokenIds } = options;
   const rows = native.sequences;
   const mode = numBeams > 1 ? 'beam' : 'single';
   const output: GenerateOutput = {
-    sequences: assembleSequences(rows.map((row) => row.ids), { padTokenId, eosTokenIds, mode }),
+    sequences: assembleSequences(
+      rows.map((row) => row.ids),
+      { padTokenId, eosTokenIds, mode },
+    ),
     tokenLogProbs: rows.map((row) => row.tokenLogProbs),
     finishReasons: rows.map((row) => row.finish),
   };
@@ -89,7 +100,9 @@ export function assembleOutput(native: NativeGenerateResult, options: ResolvedGe
     output.sequenceScores = rows.map((row) => row.score);
     output.beamIndices = rows.map((row, index) => {
       const offset = Math.floor(index / numReturnSequences) * numBeams;
-      return Array.from({ length: width }, (_, step) => (step < row.beamIndices.length ? offset + row.beamIndices[step]! : -1));
+      return Array.from({ length: width }, (_, step) =>
+        step < row.beamIndices.length ? offset + row.beamIndices[step]! : -1,
+      );
     });
   }
   if (options.outputScores) output.scores = assembleScores(native.scores, numBeams, vocabSize);

@@ -37,7 +37,17 @@ export interface LoadOptions {
 }
 
 const LOAD_OPTIONS = [
-  'device', 'dtype', 'threads', 'maxBatch', 'batchInvariant', 'revision', 'cacheDir', 'localFilesOnly', 'token', 'onProgress', 'signal',
+  'device',
+  'dtype',
+  'threads',
+  'maxBatch',
+  'batchInvariant',
+  'revision',
+  'cacheDir',
+  'localFilesOnly',
+  'token',
+  'onProgress',
+  'signal',
 ] as const;
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16', 'int8'];
 const DEFAULT_MAX_BATCH = 32;
@@ -48,28 +58,39 @@ function reject(name: string, expected: string, got: unknown): never {
 
 function checkInteger(name: string, value: number | undefined, low: number, high: number): void {
   if (value === undefined) return;
-  if (!Number.isSafeInteger(value) || value < low || value > high) reject(name, `an integer from ${low} to ${high}`, value);
+  if (!Number.isSafeInteger(value) || value < low || value > high)
+    reject(name, `an integer from ${low} to ${high}`, value);
 }
 
 /** Refuses unknown names; `nearest` suggests the right one. */
-export function checkLoadOptions(options: LoadOptions, nearest: (name: string, known: readonly string[]) => string | null): void {
+export function checkLoadOptions(
+  options: LoadOptions,
+  nearest: (name: string, known: readonly string[]) => string | null,
+): void {
   for (const name of Object.keys(options)) {
     if ((LOAD_OPTIONS as readonly string[]).includes(name)) continue;
     const hint = nearest(name, LOAD_OPTIONS);
-    throw new OptionError('UNKNOWN_OPTION', `load options: expected a known option, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`);
+    throw new OptionError(
+      'UNKNOWN_OPTION',
+      `load options: expected a known option, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`,
+    );
   }
   checkInteger('threads', options.threads, 1, 1024);
   checkInteger('maxBatch', options.maxBatch, 1, 4096);
   if (options.dtype !== undefined && !DTYPES.includes(options.dtype)) reject('dtype', DTYPES.join(', '), options.dtype);
   const device = options.device ?? 'auto';
-  if (device !== 'auto' && device !== 'cpu' && !/^cuda(:\d+)?$/.test(device)) reject('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
+  if (device !== 'auto' && device !== 'cpu' && !/^cuda(:\d+)?$/.test(device))
+    reject('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
 }
 
 /** What really runs: this build has the CPU backend in float32. */
 export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
   const { device = 'auto', dtype = 'auto' } = options;
   if (device.startsWith('cuda')) {
-    throw new DeviceError('CUDA_UNAVAILABLE', `device: expected a device of this build (cpu), got ${device}: the CUDA backend is not part of it`);
+    throw new DeviceError(
+      'CUDA_UNAVAILABLE',
+      `device: expected a device of this build (cpu), got ${device}: the CUDA backend is not part of it`,
+    );
   }
   if (dtype !== 'auto' && dtype !== 'float32') {
     throw new UnsupportedError('UNSUPPORTED_DTYPE', `dtype: expected float32 on the CPU, got ${dtype}`);
@@ -92,16 +113,23 @@ export function checkPixels(pixels: Tensor, spec: ModelSpec, interpolate: boolea
   if (h === imageHeight && w === imageWidth) return;
   if (!interpolate) {
     const hint = 'pass interpolatePosEncoding to use another size';
-    throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`);
+    throw new ImageError(
+      'WRONG_IMAGE_SIZE',
+      `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`,
+    );
   }
   if (h < patchHeight || w < patchWidth) {
-    throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected at least one patch of ${patchHeight}×${patchWidth} pixels, got ${h}×${w}`);
+    throw new ImageError(
+      'WRONG_IMAGE_SIZE',
+      `pixelValues: expected at least one patch of ${patchHeight}×${patchWidth} pixels, got ${h}×${w}`,
+    );
   }
 }
 
 export function checkTensor(tensor: Tensor, rank: number, name: string): void {
   const { data, dims } = (tensor ?? {}) as Partial<Tensor>;
-  if (!(data instanceof Float32Array) || !Array.isArray(dims)) reject(name, 'a Tensor { data: Float32Array, dims }', tensor);
+  if (!(data instanceof Float32Array) || !Array.isArray(dims))
+    reject(name, 'a Tensor { data: Float32Array, dims }', tensor);
   if (dims.length !== rank || !dims.every((dim: unknown) => Number.isSafeInteger(dim) && (dim as number) > 0)) {
     reject(`${name}.dims`, `${rank} positive sizes`, `[${dims.join(', ')}]`);
   }
@@ -110,12 +138,18 @@ export function checkTensor(tensor: Tensor, rank: number, name: string): void {
 }
 
 /** Rows of one length with ids below the vocabulary's size; `ignored` ids are legal besides. */
-export function checkIdRows(rows: unknown, name: string, vocabSize: number, ignored: readonly number[] = []): number[][] {
+export function checkIdRows(
+  rows: unknown,
+  name: string,
+  vocabSize: number,
+  ignored: readonly number[] = [],
+): number[][] {
   if (!Array.isArray(rows) || rows.length === 0 || !rows.every(Array.isArray)) reject(name, 'rows of token ids', rows);
   const typed = rows as number[][];
   const width = typed[0]?.length ?? 0;
   for (const row of typed) {
-    if (row.length !== width || width === 0) reject(name, `rows of one length (${width}, at least 1)`, `a row of ${row.length}`);
+    if (row.length !== width || width === 0)
+      reject(name, `rows of one length (${width}, at least 1)`, `a row of ${row.length}`);
     for (const id of row) {
       const legal = ignored.includes(id) || (Number.isSafeInteger(id) && id >= 0 && id < vocabSize);
       if (!legal) reject(name, `token ids from 0 to ${vocabSize - 1}`, id);

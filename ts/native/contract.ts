@@ -16,7 +16,10 @@ export interface NativeLoadOptions {
 }
 
 /** Options of one generate call: `decode::Options`, and what only the addon reads. */
-export interface NativeGenerateOptions extends Omit<ResolvedGenerateOptions, 'prompts' | 'outputCrossAttentions' | 'interpolatePosEncoding'> {
+export interface NativeGenerateOptions extends Omit<
+  ResolvedGenerateOptions,
+  'prompts' | 'outputCrossAttentions' | 'interpolatePosEncoding'
+> {
   /** Text or bytes of every token id, for stop strings. */
   tokenText?: (string | Uint8Array)[];
   userProcessor?: (ids: number[], scores: Float32Array, row: number) => void;

@@ -22,7 +22,8 @@ export class AutoTokenizer {
       return createTokenizer(applyLayout(json, family, companions.config), companions);
     }
     const legacy = await legacyTokenizer(folder, companions.config);
-    if (legacy) return createTokenizer(legacy.json, { ...companions, config: { ...legacy.defaults, ...companions.config } });
+    if (legacy)
+      return createTokenizer(legacy.json, { ...companions, config: { ...legacy.defaults, ...companions.config } });
     throw new ConfigError(
       'TOKENIZER_NOT_FOUND',
       `expected tokenizer.json, vocab.json with merges.txt, vocab.txt or a sentencepiece model in ${folder.folder}, got none`,

@@ -184,7 +184,8 @@ export function middleBytes(steps: readonly DecoderStep[], token: string): Uint8
 
 function text(config: JsonObject, key: string, fallback: string): string {
   const value = config[key] ?? fallback;
-  if (typeof value !== 'string' || value.length > 1024) throw bad(`expected a short string ${key} in the decoder`, value);
+  if (typeof value !== 'string' || value.length > 1024)
+    throw bad(`expected a short string ${key} in the decoder`, value);
   return value;
 }
 

@@ -28,7 +28,13 @@ const ROBERTA_SPECIALS = {
   pad_token: '<pad>',
   mask_token: '<mask>',
 };
-const BERT_SPECIALS = { unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' };
+const BERT_SPECIALS = {
+  unk_token: '[UNK]',
+  sep_token: '[SEP]',
+  pad_token: '[PAD]',
+  cls_token: '[CLS]',
+  mask_token: '[MASK]',
+};
 
 /** The token of a role: the configuration's, else the family's default. */
 export function special(config: JsonObject, defaults: Readonly<Record<string, string>>, role: string): string {
@@ -63,7 +69,10 @@ const roberta: Family = {
     normalizer: null,
     preTokenizer: byteLevel(config),
     decoder: BYTE_LEVEL_DECODER,
-    postProcessor: template([special(config, ROBERTA_SPECIALS, 'cls_token')], [special(config, ROBERTA_SPECIALS, 'sep_token')]),
+    postProcessor: template(
+      [special(config, ROBERTA_SPECIALS, 'cls_token')],
+      [special(config, ROBERTA_SPECIALS, 'sep_token')],
+    ),
   }),
 };
 
@@ -97,7 +106,10 @@ const bert: Family = {
     },
     preTokenizer: { type: 'BertPreTokenizer' },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    postProcessor: template([special(config, BERT_SPECIALS, 'cls_token')], [special(config, BERT_SPECIALS, 'sep_token')]),
+    postProcessor: template(
+      [special(config, BERT_SPECIALS, 'cls_token')],
+      [special(config, BERT_SPECIALS, 'sep_token')],
+    ),
   }),
 };
 
@@ -109,7 +121,10 @@ const bertJapanese: Family = {
     normalizer: { type: 'NFKC' },
     preTokenizer: { type: 'WhitespaceSplit' },
     decoder: { type: 'Sequence', decoders: [{ type: 'WordPiece', prefix: '##', cleanup: false }, { type: 'Fuse' }] },
-    postProcessor: template([special(config, BERT_SPECIALS, 'cls_token')], [special(config, BERT_SPECIALS, 'sep_token')]),
+    postProcessor: template(
+      [special(config, BERT_SPECIALS, 'cls_token')],
+      [special(config, BERT_SPECIALS, 'sep_token')],
+    ),
   }),
 };
 
@@ -123,7 +138,10 @@ const xlmRoberta: Family = {
       normalizer: charsmap === undefined ? null : { type: 'Precompiled', precompiled_charsmap: charsmap },
       preTokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
       decoder: metaspace,
-      postProcessor: template([special(config, ROBERTA_SPECIALS, 'bos_token')], [special(config, ROBERTA_SPECIALS, 'eos_token')]),
+      postProcessor: template(
+        [special(config, ROBERTA_SPECIALS, 'bos_token')],
+        [special(config, ROBERTA_SPECIALS, 'eos_token')],
+      ),
     };
   },
 };
@@ -146,7 +164,10 @@ const nougat: Family = {
       ],
     },
     decoder: BYTE_LEVEL_DECODER,
-    postProcessor: template([special(config, NOUGAT_SPECIALS, 'bos_token')], [special(config, NOUGAT_SPECIALS, 'eos_token')]),
+    postProcessor: template(
+      [special(config, NOUGAT_SPECIALS, 'bos_token')],
+      [special(config, NOUGAT_SPECIALS, 'eos_token')],
+    ),
   }),
 };
 
@@ -194,7 +215,8 @@ function findCharsmap(normalizer: unknown): string | undefined {
 function idsOf(json: JsonObject, model: JsonObject, config: JsonObject): (token: string) => number | undefined {
   const ids = new Map<string, unknown>();
   const vocab = model['vocab'];
-  if (Array.isArray(vocab)) (vocab as unknown[]).forEach((entry, id) => Array.isArray(entry) && ids.set(String(entry[0]), id));
+  if (Array.isArray(vocab))
+    (vocab as unknown[]).forEach((entry, id) => Array.isArray(entry) && ids.set(String(entry[0]), id));
   else if (isObject(vocab)) for (const [token, id] of Object.entries(vocab)) ids.set(token, id);
   const listed = Array.isArray(json['added_tokens']) ? (json['added_tokens'] as unknown[]) : [];
   for (const entry of listed) if (isObject(entry)) ids.set(String(entry['content']), entry['id']);

@@ -24,7 +24,11 @@ export async function legacyTokenizer(folder: Repository, config: JsonObject): P
   }
   if (wants('WordPiece') && (await folder.exists('vocab.txt'))) {
     const family = named ?? familyOf('BertTokenizer')!;
-    return assemble(family, { model: await readWordPiece(folder, special(config, family.specials, 'unk_token')) }, config);
+    return assemble(
+      family,
+      { model: await readWordPiece(folder, special(config, family.specials, 'unk_token')) },
+      config,
+    );
   }
   for (const name of wants('Unigram') ? SENTENCEPIECE_NAMES : []) {
     if (!(await folder.exists(name))) continue;
@@ -40,7 +44,9 @@ function assemble(family: Family, parts: JsonObject, config: JsonObject): Legacy
 
 /** RoBERTa and GPT-2 share their file names; only GPT-2's vocabulary lacks <s>. */
 function guessBpe(vocab: JsonObject): Family {
-  return familyOf(Object.hasOwn(vocab, '<|endoftext|>') && !Object.hasOwn(vocab, '<s>') ? 'GPT2Tokenizer' : 'RobertaTokenizer')!;
+  return familyOf(
+    Object.hasOwn(vocab, '<|endoftext|>') && !Object.hasOwn(vocab, '<s>') ? 'GPT2Tokenizer' : 'RobertaTokenizer',
+  )!;
 }
 
 async function readBpe(folder: Repository): Promise<JsonObject> {
@@ -67,7 +73,8 @@ function parseMerges(text: string): [string, string][] {
 async function readWordPiece(folder: Repository, unk: string): Promise<JsonObject> {
   const lines = (await folder.readText('vocab.txt')).split('\n');
   if (lines.at(-1) === '') lines.pop();
-  if (lines.length === 0) throw new ConfigError('TOKENIZER_VOCAB', 'expected a token per line in vocab.txt, got an empty file');
+  if (lines.length === 0)
+    throw new ConfigError('TOKENIZER_VOCAB', 'expected a token per line in vocab.txt, got an empty file');
   const vocab = Object.fromEntries(lines.map((line, id) => [line.replace(/\r$/, ''), id]));
   return { type: 'WordPiece', unk_token: unk, continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab };
 }
@@ -80,7 +87,10 @@ async function readUnigram(folder: Repository, name: string, config: JsonObject,
   }
   const proto = parseSentencePiece(await readFile(path));
   if (proto.modelType !== 1) {
-    throw new UnsupportedError('SENTENCEPIECE_TYPE', `expected a unigram model (1) in ${name}, got model type ${proto.modelType}`);
+    throw new UnsupportedError(
+      'SENTENCEPIECE_TYPE',
+      `expected a unigram model (1) in ${name}, got model type ${proto.modelType}`,
+    );
   }
   const of = (role: string): string => special(config, family.specials, role);
   const head = ['bos_token', 'pad_token', 'eos_token', 'unk_token'].map((role) => [of(role), 0] as const);
@@ -90,7 +100,12 @@ async function readUnigram(folder: Repository, name: string, config: JsonObject,
   const declared = proto.pieces.filter((p) => (p.type === 3 || p.type === 4) && ids.has(p.piece));
   return {
     model: { type: 'Unigram', unk_id: 3, vocab, byte_fallback: false },
-    added_tokens: declared.map((p) => ({ id: ids.get(p.piece), content: p.piece, special: p.type === 3, normalized: false })),
+    added_tokens: declared.map((p) => ({
+      id: ids.get(p.piece),
+      content: p.piece,
+      special: p.type === 3,
+      normalized: false,
+    })),
     normalizer: proto.charsmap
       ? { type: 'Precompiled', precompiled_charsmap: Buffer.from(proto.charsmap).toString('base64') }
       : null,

@@ -63,7 +63,8 @@ function parseTrainer(field: Field, into: { modelType: number; unkId: number }):
 }
 
 function parseNormalizer(field: Field): Uint8Array | undefined {
-  for (const inner of fields(message(field))) if (inner.number === 2 && inner.bytes !== undefined && inner.bytes.length > 0) return inner.bytes;
+  for (const inner of fields(message(field)))
+    if (inner.number === 2 && inner.bytes !== undefined && inner.bytes.length > 0) return inner.bytes;
   return undefined;
 }
 
@@ -120,6 +121,8 @@ function utf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new ConfigError('SENTENCEPIECE_INVALID', 'expected UTF-8 in a SentencePiece piece, got other bytes', { cause: error });
+    throw new ConfigError('SENTENCEPIECE_INVALID', 'expected UTF-8 in a SentencePiece piece, got other bytes', {
+      cause: error,
+    });
   }
 }

@@ -8,7 +8,14 @@ const REACH = 32;
 /** Tokens the window is cut down to at least, at twice this many. */
 const KEPT = 32;
 /** Decoder steps whose text only grows. */
-const FORWARD: ReadonlySet<string> = new Set(['ByteLevel', 'WordPiece', 'Metaspace', 'Fuse', 'ByteFallback', 'Replace']);
+const FORWARD: ReadonlySet<string> = new Set([
+  'ByteLevel',
+  'WordPiece',
+  'Metaspace',
+  'Fuse',
+  'ByteFallback',
+  'Replace',
+]);
 
 /**
  * Text pieces of a growing row of ids. Their concatenation, with the one from `end()`, is the decode of the whole row. Each
@@ -82,7 +89,8 @@ export class StreamDecoder {
     const anchor = this.window.slice(cut - CONTEXT);
     const anchorHead = this.text(this.window.slice(cut - CONTEXT, cut));
     const kept = this.text(anchor);
-    const same = text.startsWith(head) && kept.startsWith(anchorHead) && text.slice(head.length) === kept.slice(anchorHead.length);
+    const same =
+      text.startsWith(head) && kept.startsWith(anchorHead) && text.slice(head.length) === kept.slice(anchorHead.length);
     if (!same || head.length > this.given) return;
     this.given = this.given - head.length + anchorHead.length;
     this.window = anchor;

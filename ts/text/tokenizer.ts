@@ -61,7 +61,11 @@ export class JsonTokenizer implements Tokenizer {
   ) {
     this.steps = parseDecoder(checked.json['decoder']);
     const types = this.steps.map((step) => step.type);
-    this.decoderKind = types.includes('ByteLevel') ? 'byteLevel' : types.includes('ByteFallback') ? 'byteFallback' : 'text';
+    this.decoderKind = types.includes('ByteLevel')
+      ? 'byteLevel'
+      : types.includes('ByteFallback')
+        ? 'byteFallback'
+        : 'text';
     this.specialIds = new Set(checked.added.filter((token) => token.special).map((token) => token.id));
     const force = config['clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'] === true;
     this.cleansUp = config['clean_up_tokenization_spaces'] === true && (checked.modelType !== 'BPE' || force);

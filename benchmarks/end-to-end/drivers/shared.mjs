@@ -25,6 +25,11 @@ export function memory() {
   }
 }
 
+function cpuMs() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Runs `work` and says how late timers fired meanwhile. One tick passes after the reset: a first block would not be seen. */
 export async function withEventLoop(work) {
   const delays = monitorEventLoopDelay({ resolution: 1 });
@@ -32,22 +37,29 @@ export async function withEventLoop(work) {
   await sleep(15);
   delays.reset();
   await sleep(5);
+  const cpuBefore = cpuMs();
   const started = performance.now();
   const result = await work();
   const ms = performance.now() - started;
+  const cpu = cpuMs() - cpuBefore;
   await sleep(10);
   delays.disable();
   const at = (value) => value / 1e6;
-  return { result, ms, loop: { p50: at(delays.percentile(50)), p99: at(delays.percentile(99)), max: at(delays.max) } };
+  return {
+    result,
+    ms,
+    cpu,
+    loop: { p50: at(delays.percentile(50)), p99: at(delays.percentile(99)), max: at(delays.max) },
+  };
 }
 
 /** Warm-up runs, then timed runs until `repeats` or `maxSeconds`. `once` returns { sequences, encoderMs }. */
 export async function repeat(once) {
-  const out = { warmupMs: [], encoderMs: [], perTokenMs: [], totalMs: [], eventLoop: [], sequences: [] };
+  const out = { warmupMs: [], encoderMs: [], perTokenMs: [], totalMs: [], cpuMs: [], eventLoop: [], sequences: [] };
   out.eventLoopIdle = job.warmup ? (await withEventLoop(() => sleep(300))).loop : undefined;
   const began = performance.now();
   for (let run = 0; run < job.warmup + job.repeats; run++) {
-    const { result, ms, loop } = await withEventLoop(once);
+    const { result, ms, cpu, loop } = await withEventLoop(once);
     out.sequences = result.sequences;
     if (run < job.warmup) {
       out.warmupMs.push(ms);
@@ -56,6 +68,7 @@ export async function repeat(once) {
     const encoderMs = await result.encoderMs();
     out.encoderMs.push(encoderMs);
     out.totalMs.push(ms);
+    out.cpuMs.push(cpu);
     out.perTokenMs.push((ms - encoderMs) / job.newTokens);
     out.eventLoop.push(loop);
     if (performance.now() - began > job.maxSeconds * 1000) break;
@@ -64,7 +77,6 @@ export async function repeat(once) {
 }
 
 export function finish(result) {
-  const { user, system } = process.cpuUsage();
-  console.log(JSON.stringify({ ...result, cpuSeconds: (user + system) / 1e6, peakBytes: memory().peak }));
+  console.log(JSON.stringify({ ...result, cpuSeconds: cpuMs() / 1000, peakBytes: memory().peak }));
   process.exit(0);
 }

@@ -16,7 +16,9 @@ function attempt(label, command, args, options) {
     execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 600_000, ...options });
     return undefined;
   } catch (error) {
-    const lines = String(error.stderr || error.message).trim().split('\n');
+    const lines = String(error.stderr || error.message)
+      .trim()
+      .split('\n');
     return `${label}: ${lines.at(-1).slice(0, 200)}`;
   }
 }
@@ -38,7 +40,17 @@ function snapshotOurs(scratch) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(path.join(folder, 'native'), { recursive: true });
   const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const arguments_ = [tsc, '-p', path.join(root, 'tsconfig.json'), '--outDir', path.join(folder, 'dist'), '--declaration', 'false', '--declarationMap', 'false'];
+  const arguments_ = [
+    tsc,
+    '-p',
+    path.join(root, 'tsconfig.json'),
+    '--outDir',
+    path.join(folder, 'dist'),
+    '--declaration',
+    'false',
+    '--declarationMap',
+    'false',
+  ];
   const reason = attempt('compile the package', process.execPath, arguments_);
   if (reason && !existsSync(path.join(folder, 'dist', 'index.js'))) throw new Error(reason);
   cpSync(path.join(root, 'native', 'resolve.cjs'), path.join(folder, 'native', 'resolve.cjs'));
@@ -53,7 +65,11 @@ function installTransformersJs(folder) {
   // The CPU provider comes with the package; the download of the CUDA one is not wanted.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   const shell = process.platform === 'win32';
-  return attempt('install transformers.js', 'npm', ['install', '--no-save', TRANSFORMERS_JS], { cwd: folder, env, shell });
+  return attempt('install transformers.js', 'npm', ['install', '--no-save', TRANSFORMERS_JS], {
+    cwd: folder,
+    env,
+    shell,
+  });
 }
 
 /** { model, modelDir, onnxDir, js, entry, weightBytes, pixelShape, skipped: { driver: reason } } */
@@ -62,7 +78,9 @@ export function prepare(scratch, model) {
   const onnxDir = path.join(scratch, 'onnx', model);
   const js = path.join(scratch, 'js');
   const script = (name) => path.join(here, name);
-  const failed = once(modelDir, () => attempt(`${model} checkpoint`, python, [script('checkpoint.py'), modelDir, model]));
+  const failed = once(modelDir, () =>
+    attempt(`${model} checkpoint`, python, [script('checkpoint.py'), modelDir, model]),
+  );
   if (failed) throw new Error(failed);
   const skipped = {};
   const peer =

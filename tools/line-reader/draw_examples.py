@@ -1,0 +1,53 @@
+"""Draws examples/images with the held-out fonts, and checks what a reader makes of them.
+
+    python tools/line-reader/draw_examples.py [--check models/line-reader]
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from fonts import font_files
+
+OUT = Path(__file__).resolve().parents[2] / "examples/images"
+# file, text, font, size, ink, paper, margin
+EXAMPLES = (
+    ("invoice.png", "INVOICE 2026-118", "Roboto-Medium.ttf", 44, (24, 28, 40), (255, 255, 255), 14),
+    ("receipt.png", "TOTAL: 48.90", "Inconsolata.otf", 40, (52, 48, 46), (247, 243, 232), 12),
+    ("plate.png", "KA-4711-TX", "Cantarell-Bold.otf", 64, (20, 40, 110), (250, 214, 60), 16),
+    ("label.jpg", "LOT 7205 B", "Roboto-Bold.ttf", 48, (240, 240, 240), (38, 62, 88), 14),
+)
+
+
+def draw(text: str, font_name: str, size: int, ink: tuple, paper: tuple, margin: int) -> Image.Image:
+    paths = {Path(path).name: path for path in font_files("held-out")}
+    font = ImageFont.truetype(paths[font_name], size)
+    x0, y0, x1, y1 = font.getbbox(text)
+    image = Image.new("RGB", (int(x1 - x0) + 2 * margin, int(y1 - y0) + 2 * margin), paper)
+    ImageDraw.Draw(image).text((margin - x0, margin - y0), text, fill=ink, font=font)
+    return image
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--check", type=Path, help="a reader's folder; fails if it misreads an example")
+    args = p.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name, text, *style in EXAMPLES:
+        draw(text, *style).save(OUT / name, **({"quality": 85} if name.endswith(".jpg") else {"optimize": True}))
+    expected = {name: text for name, text, *_ in EXAMPLES}
+    (OUT / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
+    if args.check is None:
+        return
+    from evaluate import read_images
+
+    texts = read_images(args.check, [Image.open(OUT / name).convert("RGB") for name in expected])
+    wrong = [f"{name}: expected {want!r}, read {got!r}" for (name, want), got in zip(expected.items(), texts) if want != got]
+    print("\n".join(wrong) or f"{len(expected)} examples read as expected")
+    raise SystemExit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

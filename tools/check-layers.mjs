@@ -21,6 +21,7 @@ const NATIVE = {
 const LEAVES = ['files', 'image', 'generation', 'text', 'native'];
 const TS = {
   errors: [],
+  names: [],
   files: ['spec:type'],
   spec: ['files:type'],
   generation: ['native:type', 'text:type', 'spec:type'],
@@ -150,7 +151,7 @@ function checkTs(root) {
         continue;
       }
       const to = target === '' ? 'index' : tsRoom(target);
-      const allowed = to === room || to === 'errors' || TS[room].includes(to);
+      const allowed = to === room || to === 'errors' || to === 'names' || TS[room].includes(to);
       if (allowed || (found.typeOnly && TS[room].includes(`${to}:type`))) continue;
       const how = TS[room].includes(`${to}:type`) ? 'use more than types of' : 'use';
       problems.push(`${at}: ${room} must not ${how} ${to} ('${found.name}')`);

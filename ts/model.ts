@@ -1,5 +1,4 @@
 /** A vision encoder-decoder model on the native engine: load, forward, generate, stream. */
-import { nearest } from './arch/config-class';
 import { encoderFor } from './arch/registry';
 import { buildModelSpec, VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 import { DisposedError, OptionError } from './errors';
@@ -35,6 +34,7 @@ import type {
 } from './native/contract';
 import { callSite, runJob } from './native/jobs';
 import { loadNative } from './native/load';
+import { nearest } from './names';
 import type { ModelSource, ModelSpec } from './spec/model-spec';
 
 export interface ForwardInputs {

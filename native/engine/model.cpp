@@ -57,6 +57,12 @@ const plan::Program& Model::placed(const plan::Program& base, int64_t tokens, in
   return plans_.front().program;
 }
 
+void Model::run(const plan::Program& base, int64_t tokens, int64_t patches, const plan::Bindings& bindings) {
+  const plan::Program& program = placed(base, tokens, patches);
+  trace_.run(base.name.c_str(), bindings.tokens, backend_->name(), backend_->threads(),
+             [&] { runner_.run(program, bindings); });
+}
+
 const std::vector<float>& Model::positionsFor(int64_t gridHeight, int64_t gridWidth) {
   const spec::GridPositions& grid = spec_.encoder.embedding.positions;
   if (grid.gridHeight == gridHeight && grid.gridWidth == gridWidth) return weights_.encoderPositions;
@@ -80,18 +86,18 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.pixels = pixels;
   bindings.positions = positionsFor(gridHeight, gridWidth).data();
   bindings.output = states;
-  runner_.run(placed(encode_, bindings.tokens, batch * gridHeight * gridWidth), bindings);
+  run(encode_, bindings.tokens, batch * gridHeight * gridWidth, bindings);
 }
 
 void Model::fillCross(const float* states, const plan::Bindings& bindings) {
   plan::Bindings b = bindings;
   b.input = states;
-  runner_.run(placed(cross_, bucket(b.tokens), 0), b);
+  run(cross_, bucket(b.tokens), 0, b);
 }
 
 void Model::decode(float* hidden, plan::Bindings bindings) {
   bindings.output = hidden;
-  runner_.run(placed(decode_, bucket(bindings.tokens), 0), bindings);
+  run(decode_, bucket(bindings.tokens), 0, bindings);
 }
 
 void Model::head(const float* hidden, int64_t rows, float* logits) {
@@ -103,7 +109,7 @@ void Model::head(const float* hidden, int64_t rows, float* logits) {
   args.ldy = spec_.decoder.vocabSize;
   args.rows = rows;
   args.useBias = weights_.head->hasBias;
-  backend_->linear(args);
+  trace_.run("head", rows, backend_->name(), backend_->threads(), [&] { backend_->linear(args); });
 }
 
 std::string Model::dumpPlan(const std::string& entry) const {

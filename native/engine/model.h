@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/trace.h"
 #include "plan/lower.h"
 
 namespace ved::engine {
@@ -51,6 +52,7 @@ class Model {
   void positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const;
 
  private:
+  void run(const plan::Program& base, int64_t tokens, int64_t patches, const plan::Bindings& bindings);
   const plan::Program& placed(const plan::Program& base, int64_t tokens, int64_t patches);
   const std::vector<float>& positionsFor(int64_t gridHeight, int64_t gridWidth);
 
@@ -59,6 +61,7 @@ class Model {
   plan::ModelWeights weights_;
   plan::Program encode_, cross_, decode_;
   plan::Runner runner_;
+  Trace trace_;
   struct Plan {
     const plan::Program* base;
     int64_t tokens, patches;

@@ -1,5 +1,6 @@
 /** Config classes from a table of fields: defaults, checks, and the mapping between camelCase and the files' snake_case. */
 import { ConfigError, OptionError } from '../errors';
+import { nearest, toSnakeCase } from '../names';
 
 export type JsonObject = Record<string, unknown>;
 
@@ -69,10 +70,6 @@ const COMMON = {
 } satisfies Fields;
 type Common = Values<typeof COMMON>;
 
-export function toSnake(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -88,27 +85,6 @@ export function show(value: unknown): string {
   return json === undefined ? String(value) : json.length > 60 ? `${json.slice(0, 57)}...` : json;
 }
 
-/** The known name nearest to a misspelled one, if any is near. */
-export function nearest(name: string, known: readonly string[]): string | null {
-  const plain = (word: string) => word.replace(/_/g, '').toLowerCase();
-  const ranked = known.map((word) => ({ word, distance: editDistance(plain(name), plain(word)) }));
-  const best = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return best && best.distance <= Math.max(2, name.length / 3) ? best.word : null;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
-}
-
 /** camelCase options to snake_case JSON; an unknown name is refused with the nearest known one. */
 export function optionsToJson(options: object, known: readonly string[], what: string): JsonObject {
   const json: JsonObject = {};
@@ -118,7 +94,7 @@ export function optionsToJson(options: object, known: readonly string[], what: s
       const end = hint ? `; did you mean '${hint}'?` : '';
       throw new OptionError('UNKNOWN_OPTION', `${what}: expected a known option, got '${name}'${end}`);
     }
-    if (value !== undefined) json[toSnake(name)] = structuredClone(value);
+    if (value !== undefined) json[toSnakeCase(name)] = structuredClone(value);
   }
   return json;
 }
@@ -184,14 +160,14 @@ export function configClass<F extends Fields, A extends string = never>(
 
 function defaults(fields: Fields): JsonObject {
   const shown = Object.entries(fields).filter(([, { hidden: quiet }]) => !quiet);
-  return Object.fromEntries(shown.map(([name, { fallback }]) => [toSnake(name), fallback]));
+  return Object.fromEntries(shown.map(([name, { fallback }]) => [toSnakeCase(name), fallback]));
 }
 
 function foldAliases(json: JsonObject, aliases: [alias: string, name: string][]): JsonObject {
   const folded = { ...json };
   for (const [alias, name] of aliases) {
-    const key = toSnake(alias);
-    if (Object.hasOwn(folded, key)) folded[toSnake(name)] = folded[key];
+    const key = toSnakeCase(alias);
+    if (Object.hasOwn(folded, key)) folded[toSnakeCase(name)] = folded[key];
     delete folded[key];
   }
   return folded;
@@ -200,7 +176,7 @@ function foldAliases(json: JsonObject, aliases: [alias: string, name: string][])
 function readFields(fields: Fields, json: JsonObject, what: string): JsonObject {
   const values: JsonObject = {};
   for (const [name, { fallback, check }] of Object.entries(fields)) {
-    const key = toSnake(name);
+    const key = toSnakeCase(name);
     const value = Object.hasOwn(json, key) ? json[key] : fallback;
     const expected = check(value);
     if (expected)

@@ -1,5 +1,6 @@
 /** The composite: its config, and the model spec from a config and a checkpoint's tensors. */
 import { ConfigError } from '../errors';
+import { toSnakeCase } from '../names';
 import type { TensorTable } from '../files/tensor-table';
 import type { Linear, ModelSource, ModelSpec } from '../spec/model-spec';
 import { validateModelSpec } from '../spec/validate';
@@ -11,7 +12,6 @@ import {
   show,
   tokenId,
   tokenIds,
-  toSnake,
   type BaseConfig,
   type JsonObject,
 } from './config-class';
@@ -94,7 +94,7 @@ function readToken<K extends keyof typeof TOKEN_FIELDS>(
   json: JsonObject,
   name: K,
 ): (typeof TOKEN_FIELDS)[K]['fallback'] {
-  const key = toSnake(name);
+  const key = toSnakeCase(name);
   const value = json[key] ?? null;
   const expected = TOKEN_FIELDS[name].check(value);
   if (expected) throw new ConfigError('INVALID_CONFIG', `config ${key}: expected ${expected}, got ${show(value)}`);

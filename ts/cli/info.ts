@@ -5,7 +5,7 @@ import { VedError } from '../errors';
 import { resolveSource } from '../files/hub';
 import { openRepository, type Repository } from '../files/repository';
 import { elementCount, isFileDType, type TensorTable } from '../files/tensor-table';
-import { toCamelCase } from '../generation/names';
+import { toCamelCase } from '../names';
 import { codeOf, EXIT, messageOf, usageError, type Session } from './io';
 import { HUB_FLAGS, hubOptions, parseFlags } from './options';
 

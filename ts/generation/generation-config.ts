@@ -1,6 +1,6 @@
 /** Defaults for generate(), read from and written to Hugging Face's generation_config.json. */
 import { ConfigError } from '../errors.js';
-import { toCamelCase, toSnakeCase } from './names.js';
+import { toCamelCase, toSnakeCase } from '../names.js';
 import { CONFIG_OPTION_NAMES, isConfigOption } from './option-specs.js';
 
 /** All options of a generation config; absent: not set. Meaning and ranges: docs/generation.md. */

@@ -1,6 +1,7 @@
 /** One value per option from a call, the model's defaults and the table; everything checked against the table. */
 import { OptionError, UnsupportedError } from '../errors.js';
-import { nearestName, toSnakeCase } from './names.js';
+import { toSnakeCase } from '../names.js';
+import { nearestName } from './names.js';
 import {
   CONFIG_OPTION_NAMES,
   isConfigOption,

@@ -1,4 +1,4 @@
-// Reads all PNG files of a folder, several per model call. A file that cannot be read is reported; the others go on.
+// Reads all PNG and JPEG files of a folder, several per model call. A file that cannot be read is reported; the others go on.
 //   node examples/batch-folder.mjs [FOLDER]      without one: examples/images
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { pipeline } from 'vision-encoder-decoder';
 const BATCH = 8;
 const folder = process.argv[2] ?? fileURLToPath(new URL('images', import.meta.url));
 
-const names = (await readdir(folder)).filter((name) => name.endsWith('.png')).sort();
+const names = (await readdir(folder)).filter((name) => /\.(png|jpe?g)$/i.test(name)).sort();
 const read = await pipeline('image-to-text');
 for (let at = 0; at < names.length; at += BATCH) {
   const part = names.slice(at, at + BATCH);

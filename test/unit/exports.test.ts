@@ -25,7 +25,9 @@ test('import and require give the same names, and the same objects', (t) => {
   const fromCjs = names(`${load} ${print("Object.keys(cjs).filter((k) => k !== 'default')")}`);
   t.true(fromCjs.length > 0);
   // Node adds these names to a CommonJS module that it imports; `export *` passes them on.
-  const fromEsm = names(`${load} ${print('Object.keys(esm)')}`).filter((k) => k !== 'module.exports' && k !== '__esModule');
+  const fromEsm = names(`${load} ${print('Object.keys(esm)')}`).filter(
+    (k) => k !== 'module.exports' && k !== '__esModule',
+  );
   t.deepEqual(fromEsm, fromCjs);
   t.deepEqual(names(`${load} ${print('Object.keys(cjs).filter((k) => esm[k] !== cjs[k])')}`), []);
 });

@@ -1,0 +1,96 @@
+// Reads a checkpoint's tensors into vectors and packed matrices, one at a time.
+#pragma once
+#include <algorithm>
+
+#include "core/error.h"
+#include "plan/weights.h"
+
+namespace ved::plan {
+
+// Float32 elements held at once while a matrix is being packed (4 MiB).
+inline constexpr int64_t kChunkElements = 1 << 20;
+
+class Loader {
+ public:
+  Loader(const TensorTable& table, ops::Backend& backend, const std::function<bool()>& keepGoing)
+      : reader_(table), backend_(backend), keepGoing_(keepGoing) {}
+
+  size_t bytes = 0;
+
+  std::vector<float> vector(spec::TensorRef tensor, int64_t expected) {
+    checkpoint();
+    expectElements(tensor, expected);
+    bytes += static_cast<size_t>(expected) * sizeof(float);
+    return reader_.readAll(tensor);
+  }
+
+  NormWeights norm(const spec::Norm& norm, int64_t width) {
+    return {vector(norm.weight, width), vector(norm.bias, width), static_cast<float>(norm.eps)};
+  }
+
+  std::optional<NormWeights> norm(const std::optional<spec::Norm>& value, int64_t width) {
+    if (!value) return std::nullopt;
+    return norm(*value, width);
+  }
+
+  LinearPtr linear(const spec::Linear& linear) {
+    const bool hasBias =
+        std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
+    LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias);
+    int64_t row = 0;
+    for (const spec::LinearPart& part : linear.parts) {
+      checkpoint();
+      expectElements(part.weight, linear.in * part.out);
+      packPart(*weight, part, linear.in, row);
+      if (part.bias) {
+        expectElements(*part.bias, part.out);
+        const std::vector<float> bias = reader_.readAll(*part.bias);
+        weight->setBias(row, part.out, bias.data());
+      }
+      row += part.out;
+    }
+    bytes += weight->bytes();
+    return weight;
+  }
+
+ private:
+  void checkpoint() const {
+    if (!keepGoing_()) throw Error(ErrorKind::Internal, "ABORTED", "loading was cancelled");
+  }
+
+  void expectElements(spec::TensorRef tensor, int64_t expected) const {
+    const TensorPlace& place = reader_.place(tensor);
+    if (place.elements() != expected)
+      throw Error(ErrorKind::Weights, "SHAPE_MISMATCH",
+                  "tensor " + place.name + ": expected " + std::to_string(expected) + " elements, got " +
+                      std::to_string(place.elements()));
+  }
+
+  void packPart(ops::LinearWeight& weight, const spec::LinearPart& part, int64_t in, int64_t row) {
+    const bool outIn = part.layout == spec::LinearLayout::OutIn;
+    const int64_t lines = outIn ? part.out : in;
+    const int64_t lineLength = outIn ? in : part.out;
+    const int64_t linesPerChunk = std::max<int64_t>(1, kChunkElements / lineLength);
+    chunk_.resize(static_cast<size_t>(std::min(lines, linesPerChunk) * lineLength));
+    for (int64_t line = 0; line < lines; line += linesPerChunk) {
+      const int64_t count = std::min(linesPerChunk, lines - line);
+      reader_.read(part.weight, line * lineLength, count * lineLength, chunk_.data());
+      if (outIn)
+        weight.setBlock(row + line, count, 0, in, chunk_.data(), in, 1);
+      else
+        weight.setBlock(row, part.out, line, count, chunk_.data(), 1, part.out);
+    }
+  }
+
+  TensorReader reader_;
+  ops::Backend& backend_;
+  const std::function<bool()>& keepGoing_;
+  std::vector<float> chunk_;
+};
+
+inline MlpWeights loadMlp(Loader& load, const spec::Mlp& mlp) { return {load.linear(mlp.up), load.linear(mlp.down)}; }
+
+void loadEncoder(Loader& load, const spec::EncoderSpec& encoder, ModelWeights& w);
+void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w);
+
+}  // namespace ved::plan

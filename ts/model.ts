@@ -1,10 +1,8 @@
 /** A vision encoder-decoder model on the native engine: load, forward, generate, stream. */
 import { encoderFor } from './arch/registry';
-import { buildModelSpec, VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
+import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 import { DisposedError, OptionError } from './errors';
-import { resolveSource } from './files/hub';
-import { openRepository } from './files/repository';
-import { GenerationConfig, generationConfigFromFiles } from './generation/generation-config';
+import type { GenerationConfig } from './generation/generation-config';
 import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
 import {
   assembleOutput,
@@ -16,15 +14,14 @@ import {
 } from './model/generate';
 import {
   checkIdRows,
-  checkLoadOptions,
   checkPixels,
   checkTensor,
-  nativeLoadOptions,
   shiftRight,
   type DType,
   type LoadOptions,
   type Tensor,
 } from './model/inputs';
+import { createFromConfig, loadFromFolder, type CreateOptions, type Parts } from './model/load';
 import type {
   NativeForwardRequest,
   NativeGenerateResult,
@@ -33,7 +30,6 @@ import type {
   NativeTokenEvent,
 } from './native/contract';
 import { callSite, runJob } from './native/jobs';
-import { loadNative } from './native/load';
 import { nearest } from './names';
 import type { ModelSource, ModelSpec } from './spec/model-spec';
 
@@ -74,14 +70,6 @@ export interface StreamedToken {
   finishReason?: FinishReason;
 }
 
-interface Parts {
-  config: VisionEncoderDecoderConfig;
-  generationConfig: GenerationConfig;
-  spec: ModelSpec;
-  source: ModelSource;
-  native: NativeModel;
-}
-
 const FORWARD_INPUTS = [
   'pixelValues',
   'encoderLastHiddenState',
@@ -103,7 +91,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   /** The type really used. */
   readonly dtype: DType = 'float32';
   /** Tensor names that no checkpoint held. */
-  readonly newlyInitialized: readonly string[] = [];
+  readonly newlyInitialized: readonly string[];
   readonly #spec: ModelSpec;
   readonly #source: ModelSource;
   readonly #native: NativeModel;
@@ -112,6 +100,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   private constructor(parts: Parts) {
     this.config = parts.config;
     this.generationConfig = parts.generationConfig;
+    this.newlyInitialized = parts.source.created.map(({ name }) => name);
     this.#spec = parts.spec;
     this.#source = parts.source;
     this.#native = parts.native;
@@ -122,33 +111,18 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
    * OutOfMemoryError.
    */
   static async fromPretrained(source: string, options: LoadOptions = {}): Promise<VisionEncoderDecoderModel> {
-    const site = callSite();
-    checkLoadOptions(options, nearest);
-    const load = nativeLoadOptions(options);
-    const { signal } = options;
-    const folder = await resolveSource(source, { ...options, files: 'model' });
-    const repository = await openRepository(folder);
-    const configJson = await repository.readJson('config.json');
-    const config = VisionEncoderDecoderConfig.fromJSON(configJson);
-    const generationJson = (await repository.exists('generation_config.json'))
-      ? await repository.readJson('generation_config.json')
-      : undefined;
-    const { spec, source: tensors } = buildModelSpec(config, await repository.loadTensorTable());
-    const total = tensors.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    options.onProgress?.({ stage: 'weights', loaded: 0, total });
-    const binary = loadNative();
-    const native = await runJob(() => binary.loadModel(tensors, spec, load), {
-      cancel: (id) => binary.cancelLoad(id),
-      signal,
-      site,
-    });
-    if (signal?.aborted) {
-      await native.dispose();
-      throw signal.reason;
-    }
-    options.onProgress?.({ stage: 'weights', loaded: total, total });
-    const generationConfig = generationConfigFromFiles(generationJson, configJson);
-    return new VisionEncoderDecoderModel({ config, generationConfig, spec, source: tensors, native });
+    return new VisionEncoderDecoderModel(await loadFromFolder(source, options, callSite()));
+  }
+
+  /**
+   * A new model: every tensor is drawn by its architecture's rules in transformers 5, so it has to be trained before it is
+   * of use. Throws ConfigError, OptionError, DeviceError or OutOfMemoryError.
+   */
+  static async fromConfig(
+    config: VisionEncoderDecoderConfig,
+    options: CreateOptions = {},
+  ): Promise<VisionEncoderDecoderModel> {
+    return new VisionEncoderDecoderModel(await createFromConfig(config, options, callSite()));
   }
 
   /** The kernels and threads in use, for example `cpu:avx512`. */

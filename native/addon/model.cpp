@@ -219,7 +219,8 @@ Napi::Function ModelHandle::define(Napi::Env env) {
       env, "NativeModel",
       {InstanceMethod<&ModelHandle::forward>("forward"), InstanceMethod<&ModelHandle::generate>("generate"),
        InstanceMethod<&ModelHandle::cancel>("cancel"), InstanceMethod<&ModelHandle::memory>("memory"),
-       InstanceMethod<&ModelHandle::dumpPlan>("dumpPlan"), InstanceMethod<&ModelHandle::dispose>("dispose")});
+       InstanceMethod<&ModelHandle::readOwned>("readOwned"), InstanceMethod<&ModelHandle::dumpPlan>("dumpPlan"),
+       InstanceMethod<&ModelHandle::dispose>("dispose")});
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo& info)
@@ -397,6 +398,17 @@ Napi::Value ModelHandle::memory(const Napi::CallbackInfo& info) {
     o.Set("cacheBytes", static_cast<double>(memory.cache));
     o.Set("workspaceBytes", static_cast<double>(memory.workspace));
     return o;
+  });
+}
+
+// Synchronous: a copy of at most what the caller asks for, which saving does in small pieces.
+Napi::Value ModelHandle::readOwned(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const std::vector<float> values =
+        engine().readOwned(asInteger(info[0], "buffer"), asInteger(info[1], "first"), asInteger(info[2], "count"));
+    Napi::Float32Array array = Napi::Float32Array::New(info.Env(), values.size());
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+    return array;
   });
 }
 

@@ -19,6 +19,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value cancel(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
+  Napi::Value readOwned(const Napi::CallbackInfo& info);
   Napi::Value dumpPlan(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   engine::Engine& engine();

@@ -34,6 +34,27 @@ int64_t checkedElements(const TensorPlace& place) {
   return count;
 }
 
+void checkRange(const TensorTable& table, const TensorPlace& t, const FileRange& range) {
+  if (range.file < 0 || static_cast<size_t>(range.file) >= table.files.size())
+    fail("TENSOR_FILE_INDEX", "tensor " + t.name + ": names no file of the table");
+  const int64_t size = table.files[static_cast<size_t>(range.file)].size;
+  if (range.offset < 0 || t.byteLength < 0 || range.offset > size || t.byteLength > size - range.offset)
+    fail("TENSOR_OUT_OF_BOUNDS", "tensor " + t.name + ": lies outside its file of " + std::to_string(size) + " bytes");
+}
+
+void checkBuffer(const TensorTable& table, const TensorPlace& t, const MemoryBuffer& memory) {
+  if (memory.buffer < 0 || static_cast<size_t>(memory.buffer) >= table.created.size())
+    fail("TENSOR_BUFFER_INDEX", "tensor " + t.name + ": names no buffer of the table");
+  const size_t buffer = static_cast<size_t>(memory.buffer);
+  if (t.dtype != DType::F32) fail("TENSOR_BUFFER_DTYPE", "tensor " + t.name + ": buffers in memory hold float32");
+  if (table.created[buffer].shape != t.shape)
+    fail("TENSOR_BUFFER_SHAPE", "tensor " + t.name + ": its buffer has another shape");
+  const int64_t held = table.owned ? static_cast<int64_t>((*table.owned)[buffer].size()) : t.elements();
+  if (held != t.elements())
+    fail("TENSOR_OUT_OF_BOUNDS", "tensor " + t.name + ": expected a buffer of " + std::to_string(t.elements()) +
+                                     " elements, got " + std::to_string(held));
+}
+
 }  // namespace
 
 int64_t TensorPlace::elements() const {
@@ -43,17 +64,19 @@ int64_t TensorPlace::elements() const {
 }
 
 void TensorTable::validate() const {
+  validateNewTensors(created);
+  if (owned && owned->size() != created.size())
+    fail("TENSOR_BUFFERS",
+         "expected " + std::to_string(created.size()) + " buffers, got " + std::to_string(owned->size()));
   for (const TensorPlace& t : tensors) {
-    if (t.file < 0 || static_cast<size_t>(t.file) >= files.size())
-      fail("TENSOR_FILE_INDEX", "tensor " + t.name + ": names no file of the table");
     int64_t bytes = 0;
     if (__builtin_mul_overflow(checkedElements(t), dtypeSize(t.dtype), &bytes) || bytes != t.byteLength)
       fail("TENSOR_SIZE_MISMATCH", "tensor " + t.name + ": expected " + std::to_string(bytes) +
                                        " bytes from its shape, got " + std::to_string(t.byteLength));
-    const int64_t size = files[static_cast<size_t>(t.file)].size;
-    if (t.offset < 0 || t.byteLength < 0 || t.offset > size || t.byteLength > size - t.offset)
-      fail("TENSOR_OUT_OF_BOUNDS",
-           "tensor " + t.name + ": lies outside its file of " + std::to_string(size) + " bytes");
+    if (const auto* range = std::get_if<FileRange>(&t.where))
+      checkRange(*this, t, *range);
+    else
+      checkBuffer(*this, t, std::get<MemoryBuffer>(t.where));
   }
 }
 
@@ -74,6 +97,14 @@ struct TensorReader::Impl {
   TensorTable table;
   std::vector<std::FILE*> handles;
   std::vector<unsigned char> chunk;
+
+  void readMemory(const TensorPlace& t, int64_t first, int64_t count, float* out) const {
+    if (!table.owned) fail("TENSOR_NOT_DRAWN", "tensor " + t.name + ": its values have not been drawn");
+    const std::vector<float>& values = (*table.owned)[static_cast<size_t>(std::get<MemoryBuffer>(t.where).buffer)];
+    std::copy_n(values.begin() + first, count, out);
+  }
+
+  void readFile(const TensorPlace& t, int64_t first, int64_t count, float* out);
 
   std::FILE* open(int32_t file) {
     std::FILE*& handle = handles[static_cast<size_t>(file)];
@@ -113,15 +144,23 @@ void TensorReader::read(int32_t tensor, int64_t first, int64_t count, float* out
   const TensorPlace& t = place(tensor);
   if (first < 0 || count < 0 || first > t.elements() || count > t.elements() - first)
     fail("TENSOR_RANGE", "tensor " + t.name + ": range outside its " + std::to_string(t.elements()) + " elements");
-  std::FILE* handle = impl_->open(t.file);
+  if (std::holds_alternative<MemoryBuffer>(t.where))
+    impl_->readMemory(t, first, count, out);
+  else
+    impl_->readFile(t, first, count, out);
+}
+
+void TensorReader::Impl::readFile(const TensorPlace& t, int64_t first, int64_t count, float* out) {
+  const FileRange& range = std::get<FileRange>(t.where);
+  std::FILE* handle = open(range.file);
   const int64_t unit = dtypeSize(t.dtype);
   constexpr int64_t kChunkBytes = 1 << 20;
-  impl_->chunk.resize(kChunkBytes);
-  if (VED_FSEEK(handle, t.offset + first * unit, SEEK_SET) != 0)
+  chunk.resize(kChunkBytes);
+  if (VED_FSEEK(handle, range.offset + first * unit, SEEK_SET) != 0)
     fail("WEIGHTS_READ_FAILED", "cannot seek in the file of " + t.name);
   while (count > 0) {
     const int64_t now = std::min(count, kChunkBytes / unit);
-    unsigned char* raw = t.dtype == DType::F32 ? reinterpret_cast<unsigned char*>(out) : impl_->chunk.data();
+    unsigned char* raw = t.dtype == DType::F32 ? reinterpret_cast<unsigned char*>(out) : chunk.data();
     if (std::fread(raw, static_cast<size_t>(unit), static_cast<size_t>(now), handle) != static_cast<size_t>(now))
       fail("WEIGHTS_READ_FAILED", "tensor " + t.name + ": the file ended early");
     for (int64_t i = 0; t.dtype != DType::F32 && i < now; ++i) {

@@ -1,10 +1,13 @@
-// Where a checkpoint's tensors lie, and the only way to read them: positioned reads in bounded chunks. No memory map,
-// so a file that shrinks under us is an error and never a SIGBUS.
+// Where a model's tensors lie, and the only way to read them: ranges of files, by positioned reads in bounded chunks,
+// and buffers in memory. No memory map, so a file that shrinks under us is an error and never a SIGBUS.
 #pragma once
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
+
+#include "core/draw.h"
 
 namespace ved {
 
@@ -15,10 +18,19 @@ struct SourceFile {
   int64_t size = 0;
 };
 
-struct TensorPlace {
-  std::string name;
+struct FileRange {
   int32_t file = 0;
   int64_t offset = 0;
+};
+
+// A whole buffer of float32: entry `buffer` of the table's new tensors.
+struct MemoryBuffer {
+  int32_t buffer = 0;
+};
+
+struct TensorPlace {
+  std::string name;
+  std::variant<FileRange, MemoryBuffer> where;
   int64_t byteLength = 0;
   DType dtype = DType::F32;
   std::vector<int64_t> shape;
@@ -28,7 +40,11 @@ struct TensorPlace {
 struct TensorTable {
   std::vector<SourceFile> files;
   std::vector<TensorPlace> tensors;
-  // Proves every range: inside its file, dtype x shape == bytes, no overflow. Throws ved::Error (Weights).
+  std::vector<NewTensor> created;
+  uint64_t seed = 0;                          // of the created tensors
+  std::shared_ptr<const OwnedTensors> owned;  // their values, once drawn: one buffer per entry of `created`
+  // Proves every place: inside its file, or a buffer of its own size; dtype x shape == bytes, no overflow. Throws
+  // ved::Error (Weights).
   void validate() const;
 };
 

@@ -7,8 +7,8 @@
 #include <iterator>
 #include <limits>
 
+#include "core/philox.h"
 #include "decode/numeric.h"
-#include "decode/philox.h"
 #include "decode/single_search.h"
 
 namespace ved::decode {

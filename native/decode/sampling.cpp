@@ -1,7 +1,7 @@
 #include <cmath>
 
+#include "core/philox.h"
 #include "decode/numeric.h"
-#include "decode/philox.h"
 #include "decode/single_search.h"
 
 namespace ved::decode {

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include "core/error.h"
+#include "core/thread_pool.h"
 #include "engine/worker.h"
 
 namespace ved::engine {
@@ -58,9 +59,34 @@ Memory Engine::memory() const {
   return memory_;
 }
 
+std::vector<float> Engine::readOwned(int64_t buffer, int64_t first, int64_t count) const {
+  const std::lock_guard lock(mutex_);
+  const int64_t buffers = owned_ ? static_cast<int64_t>(owned_->size()) : 0;
+  if (buffer < 0 || buffer >= buffers)
+    throw Error(ErrorKind::Option, "INVALID_ARGUMENT",
+                "expected a buffer below " + std::to_string(buffers) + ", got " + std::to_string(buffer));
+  const std::vector<float>& values = (*owned_)[static_cast<size_t>(buffer)];
+  const int64_t size = static_cast<int64_t>(values.size());
+  if (first < 0 || count < 0 || first > size || count > size - first)
+    throw Error(ErrorKind::Option, "INVALID_ARGUMENT", "expected a range of " + std::to_string(size) + " elements");
+  return {values.begin() + first, values.begin() + first + count};
+}
+
 std::string Engine::dumpPlan(const std::string& entry) const {
   std::lock_guard lock(mutex_);
   return plans_[entry == "encode" ? 0 : entry == "cross" ? 1 : 2];
+}
+
+// Before any weight is packed: the pool is gone by the time the backend makes its own.
+size_t Engine::drawCreated(TensorTable& table) {
+  if (table.created.empty()) return 0;
+  ThreadPool pool(options_.threads);
+  table.owned = drawTensors(table.created, table.seed, pool, [this] { return !stop_.load(); });
+  size_t bytes = 0;
+  for (const std::vector<float>& values : *table.owned) bytes += values.size() * sizeof(float);
+  const std::lock_guard lock(mutex_);
+  owned_ = table.owned;
+  return bytes;
 }
 
 void Engine::main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady,
@@ -68,13 +94,15 @@ void Engine::main(spec::ModelSpec spec, TensorTable table, std::function<void(Re
   std::unique_ptr<Model> model;
   std::unique_ptr<Worker> worker;
   try {
+    table.validate();
+    const size_t masters = drawCreated(table);
     model = std::make_unique<Model>(std::move(spec), table, options_, [this] { return !stop_.load(); });
     worker = std::make_unique<Worker>(*model, options_.maxBatch, stop_);
     std::lock_guard lock(mutex_);
     plans_[0] = model->dumpPlan("encode");
     plans_[1] = model->dumpPlan("cross");
     plans_[2] = model->dumpPlan("decode");
-    memory_.weights = model->weightBytes();
+    memory_.weights = model->weightBytes() + masters;
   } catch (...) {
     onError(std::current_exception());
     return;

@@ -90,12 +90,15 @@ class Engine {
   void wake();  // after setting `cancelled` on a request
   void requestStop();
   bool stopping() const { return stop_.load(); }
-  Memory memory() const;
+  Memory memory() const;  // `weights`: packed ones and owned masters
+  // Elements [first, first + count) of the owned tensor `buffer`. Throws ved::Error (Option) outside of it.
+  std::vector<float> readOwned(int64_t buffer, int64_t first, int64_t count) const;
   std::string dumpPlan(const std::string& entry) const;
 
  private:
   class Worker;
 
+  size_t drawCreated(TensorTable& table);  // bytes of what was drawn
   void main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady,
             std::function<void(std::exception_ptr)> onError);
 
@@ -106,6 +109,7 @@ class Engine {
   std::deque<std::shared_ptr<ForwardRequest>> forwards_;
   std::atomic<bool> stop_{false};
   Memory memory_;
+  std::shared_ptr<const OwnedTensors> owned_;  // set while loading
   std::string plans_[3];
   std::thread thread_;  // last: starts when everything else exists
 };

@@ -23,7 +23,15 @@ test('taken tensors become places in the order of their references', (t) => {
   t.deepEqual([weights.take('a', [4]), weights.take('b', [2, 3]), weights.take('a', [4])], [0, 1, 0]);
   const { files, tensors } = weights.source();
   t.is(files.length, 1);
-  t.deepEqual(tensors[1], { name: 'b', file: 0, offset: 0, byteLength: 12, dtype: 'BF16', shape: [2, 3] });
+  t.deepEqual(tensors[1], {
+    kind: 'file',
+    name: 'b',
+    file: 0,
+    offset: 0,
+    byteLength: 12,
+    dtype: 'BF16',
+    shape: [2, 3],
+  });
 });
 
 test('a missing tensor, a wrong shape and an unusable dtype are named', (t) => {

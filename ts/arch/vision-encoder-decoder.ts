@@ -2,9 +2,10 @@
 import { ConfigError } from '../errors';
 import { toSnakeCase } from '../names';
 import type { TensorTable } from '../files/tensor-table';
+import { distributionOf } from '../spec/init';
 import type { Linear, ModelSource, ModelSpec } from '../spec/model-spec';
 import { validateModelSpec } from '../spec/validate';
-import { Weights } from '../spec/weights';
+import { Weights, type Invent } from '../spec/weights';
 import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
 import {
   optionsToJson,
@@ -101,14 +102,18 @@ function readToken<K extends keyof typeof TOKEN_FIELDS>(
   return value as (typeof TOKEN_FIELDS)[K]['fallback'];
 }
 
+/** What becomes of tensors that the config asks for and no file holds. */
+export type Missing = 'refuse' | 'create';
+
 /** Lowers a config and the tensors of its checkpoint to plain data. Every tensor is consumed or refused. */
 export function buildModelSpec(
   config: VisionEncoderDecoderConfig,
   table: TensorTable,
+  missing: Missing = 'refuse',
 ): { spec: ModelSpec; source: ModelSource } {
   const encoder = encoderFor(config.encoder.modelType);
   const decoder = decoderFor(config.decoder.modelType);
-  const weights = new Weights(table);
+  const weights = new Weights(table, missing === 'create' ? inventor(config) : null);
   const spec: ModelSpec = {
     encoder: encoder.build(config.encoder, weights.scope('encoder.')),
     projection: buildProjection(config, weights),
@@ -120,6 +125,20 @@ export function buildModelSpec(
   const source = weights.source();
   validateModelSpec(spec, source);
   return { spec, source };
+}
+
+/** Each half by its own rules. enc_to_dec_proj takes the decoder's initializer_range, or 0.02 if it has no such key. */
+function inventor(config: VisionEncoderDecoderConfig): Invent {
+  const { initializerRange = 0.02 } = config.decoder as { initializerRange?: number };
+  const halves = [
+    ['encoder.', encoderFor(config.encoder.modelType).init(config.encoder)],
+    ['decoder.', decoderFor(config.decoder.modelType).init(config.decoder)],
+    ['', { std: initializerRange }],
+  ] as const;
+  return (name, role, shape) => {
+    const [prefix, rules] = halves.find(([start]) => name.startsWith(start))!;
+    return distributionOf(rules, name, name.slice(prefix.length), role, shape);
+  };
 }
 
 /** enc_to_dec_proj exists when the widths differ and the decoder names no cross-attention width of its own. */

@@ -62,14 +62,16 @@ function checkInteger(name: string, value: number | undefined, low: number, high
     reject(name, `an integer from ${low} to ${high}`, value);
 }
 
-/** Refuses unknown names; `nearest` suggests the right one. */
+/** Refuses names that are neither load options nor `more`; `nearest` suggests the right one. */
 export function checkLoadOptions(
   options: LoadOptions,
   nearest: (name: string, known: readonly string[]) => string | null,
+  more: readonly string[] = [],
 ): void {
+  const known = [...LOAD_OPTIONS, ...more];
   for (const name of Object.keys(options)) {
-    if ((LOAD_OPTIONS as readonly string[]).includes(name)) continue;
-    const hint = nearest(name, LOAD_OPTIONS);
+    if (known.includes(name)) continue;
+    const hint = nearest(name, known);
     throw new OptionError(
       'UNKNOWN_OPTION',
       `load options: expected a known option, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`,

@@ -88,6 +88,8 @@ export interface NativeModel {
   ): NativeJob<NativeGenerateResult>;
   cancel(jobId: number): void;
   memory(): { weightBytes: number; cacheBytes: number; workspaceBytes: number };
+  /** A piece of a tensor that was drawn: `buffer` indexes the source's `created`. */
+  readOwned(buffer: number, first: number, count: number): Float32Array;
   /** The op lists as text, for tests. */
   dumpPlan(entry: 'encode' | 'cross' | 'decode'): string;
   dispose(): Promise<void>;
@@ -95,7 +97,12 @@ export interface NativeModel {
 
 export interface NativeModule {
   readonly napiVersion: number;
-  loadModel(source: ModelSource, spec: ModelSpec, options: NativeLoadOptions): NativeJob<NativeModel>;
+  /** `seed`: of the tensors that the source has to create; values depend on seed and name alone. */
+  loadModel(
+    source: ModelSource & { seed?: number },
+    spec: ModelSpec,
+    options: NativeLoadOptions,
+  ): NativeJob<NativeModel>;
   cancelLoad(jobId: number): void;
   /** The spec as the native side understood it: equal to its argument. */
   echoSpec(spec: ModelSpec): ModelSpec;

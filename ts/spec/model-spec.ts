@@ -3,23 +3,40 @@
  * Its twin is `native/spec/model_spec.h`; an echo test keeps the two equal.
  * Shapes: H hidden size, V vocabulary, C channels, P patch side. Linear maps compute `y = x Wᵀ + b`.
  */
+import type { NewTensor } from './init';
 
-/** Index into {@link TensorList}. */
+/** Index into {@link ModelSource.tensors}. */
 export type TensorRef = number;
 
-/** One tensor's place on disk. `file` indexes {@link ModelSource.files}; data is row-major and contiguous. */
-export interface TensorPlace {
+/** What every place has in common; data is row-major and contiguous. */
+interface TensorHeader {
   name: string;
-  file: number;
-  offset: number;
   byteLength: number;
   dtype: 'F32' | 'F16' | 'BF16';
   shape: number[];
 }
 
+/** A range of a file. `file` indexes {@link ModelSource.files}. */
+export interface TensorInFile extends TensorHeader {
+  kind: 'file';
+  file: number;
+  offset: number;
+}
+
+/** A whole tensor in memory, float32. `buffer` indexes {@link ModelSource.created}. */
+export interface TensorInMemory extends TensorHeader {
+  kind: 'memory';
+  buffer: number;
+}
+
+/** Where a tensor comes from, and where saving takes it from. */
+export type TensorPlace = TensorInFile | TensorInMemory;
+
 export interface ModelSource {
   files: { path: string; size: number; mtimeMs: number }[];
   tensors: TensorPlace[];
+  /** Tensors that no file holds: drawn when the model is loaded, then kept in memory. */
+  created: NewTensor[];
 }
 
 /** A block of rows of a linear map: `weight` is [out, in] (`outIn`) or [in, out] (`inOut`, GPT-2's Conv1D). */

@@ -138,7 +138,20 @@ class Validator {
       elements,
       `${at} (${place.name}) elements`,
     );
-    if (!this.#source.files[place.file]) fail(`${at}.file`, `a file below ${this.#source.files.length}`, place.file);
+    this.#place(place, at);
+  }
+
+  #place(place: m.TensorPlace, at: string): void {
+    const { files, created } = this.#source;
+    switch (place.kind) {
+      case 'file':
+        if (!files[place.file]) fail(`${at}.file`, `a file below ${files.length}`, place.file);
+        break;
+      case 'memory':
+        if (created[place.buffer]?.name !== place.name)
+          fail(`${at}.buffer`, `the new tensor ${place.name}`, place.buffer);
+        break;
+    }
   }
 }
 

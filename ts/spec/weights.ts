@@ -1,7 +1,11 @@
-/** Hands out a checkpoint's tensors by name and keeps account: every tensor is consumed or refused. */
+/**
+ * Hands out a checkpoint's tensors by name and keeps account: every tensor is consumed or refused. Where the model is being
+ * made rather than loaded, tensors that no file holds are invented, each by its role.
+ */
 import { WeightsError } from '../errors';
 import type { TensorSource, TensorTable } from '../files/tensor-table';
-import type { Linear, LinearPart, ModelSource, Norm, TensorPlace, TensorRef } from './model-spec';
+import type { Distribution, NewTensor, Role } from './init';
+import type { Linear, LinearPart, ModelSource, Norm, TensorInFile, TensorPlace, TensorRef } from './model-spec';
 
 const WIDTH: Record<TensorPlace['dtype'], number> = { F32: 4, F16: 2, BF16: 2 };
 /** Names in files from before 2020. */
@@ -14,16 +18,29 @@ function isLoadable(dtype: string): dtype is TensorPlace['dtype'] {
   return Object.hasOwn(WIDTH, dtype);
 }
 
+function requireShape(name: string, got: readonly number[], expected: readonly number[]): void {
+  if (got.length === expected.length && got.every((side, axis) => side === expected[axis])) return;
+  const message = `tensor ${name}: expected shape [${expected.join(', ')}], got [${got.join(', ')}]`;
+  throw new WeightsError('SHAPE_MISMATCH', message);
+}
+
+/** How a tensor that no file holds is to be drawn. */
+export type Invent = (name: string, role: Role, shape: readonly number[]) => Distribution;
+
 export class Weights {
   readonly #table: TensorTable;
+  readonly #invent: Invent | null;
+  readonly #created: NewTensor[] = [];
   readonly #fileIndex: ReadonlyMap<string, number>;
   readonly #places: TensorPlace[] = [];
   readonly #refs = new Map<string, TensorRef>();
   readonly #used = new Set<string>();
   readonly #byBytes = new Map<string, TensorRef>();
 
-  constructor(table: TensorTable) {
+  /** Without `invent` a missing tensor is an error. */
+  constructor(table: TensorTable, invent: Invent | null = null) {
     this.#table = table;
+    this.#invent = invent;
     this.#fileIndex = new Map(table.files.map(({ path }, index) => [path, index]));
   }
 
@@ -36,12 +53,14 @@ export class Weights {
     return this.#find(name) !== null;
   }
 
-  /** The tensor `name`, which must exist and have exactly this shape. Names of the same bytes share one reference. */
-  take(name: string, shape: readonly number[]): TensorRef {
+  /**
+   * The tensor `name`, which must have exactly this shape, and must exist unless tensors are invented. Names of the same
+   * bytes share one reference. `zeroRow`: the row of an embedding that starts at 0.
+   */
+  take(name: string, shape: readonly number[], role: Role = 'parameter', zeroRow: number | null = null): TensorRef {
     const known = this.#refs.get(name);
     const found = this.#find(name);
-    if (found === null)
-      throw new WeightsError('MISSING_TENSOR', `expected tensor ${name} of shape [${shape.join(', ')}], got none`);
+    if (found === null) return this.#create(name, shape, role, zeroRow);
     const place = this.#place(name, found, shape);
     if (known !== undefined) return known;
     this.#used.add(found);
@@ -74,7 +93,24 @@ export class Weights {
 
   /** The taken tensors in the order of their references. */
   source(): ModelSource {
-    return { files: this.#table.files.map((file) => ({ ...file })), tensors: [...this.#places] };
+    const files = this.#table.files.map((file) => ({ ...file }));
+    return { files, tensors: [...this.#places], created: [...this.#created] };
+  }
+
+  #create(name: string, shape: readonly number[], role: Role, zeroRow: number | null): TensorRef {
+    if (!this.#invent)
+      throw new WeightsError('MISSING_TENSOR', `expected tensor ${name} of shape [${shape.join(', ')}], got none`);
+    const known = this.#refs.get(name);
+    if (known !== undefined) {
+      requireShape(name, this.#places[known]!.shape, shape);
+      return known;
+    }
+    const distribution = this.#invent(name, role, shape);
+    const byteLength = shape.reduce((product, side) => product * side, WIDTH.F32);
+    const buffer = this.#created.push({ name, shape: [...shape], distribution, zeroRow }) - 1;
+    const ref = this.#places.push({ kind: 'memory', name, buffer, byteLength, dtype: 'F32', shape: [...shape] }) - 1;
+    this.#refs.set(name, ref);
+    return ref;
   }
 
   #find(name: string): string | null {
@@ -82,12 +118,9 @@ export class Weights {
     return [name, ...legacy].find((candidate) => this.#table.tensors.has(candidate)) ?? null;
   }
 
-  #place(name: string, found: string, shape: readonly number[]): TensorPlace {
+  #place(name: string, found: string, shape: readonly number[]): TensorInFile {
     const tensor = this.#table.tensors.get(found) as TensorSource;
-    if (tensor.shape.length !== shape.length || tensor.shape.some((side, axis) => side !== shape[axis])) {
-      const [expected, got] = [shape.join(', '), tensor.shape.join(', ')];
-      throw new WeightsError('SHAPE_MISMATCH', `tensor ${found}: expected shape [${expected}], got [${got}]`);
-    }
+    requireShape(found, tensor.shape, shape);
     const { dtype, offset, byteLength } = tensor;
     if (!isLoadable(dtype)) {
       throw new WeightsError(
@@ -104,11 +137,11 @@ export class Weights {
         `tensor ${found}: expected ${bytes} bytes in a listed file, got ${got}`,
       );
     }
-    return { name, file, offset, byteLength, dtype, shape: [...shape] };
+    return { kind: 'file', name, file, offset, byteLength, dtype, shape: [...shape] };
   }
 }
 
-/** {@link Weights} below a prefix, with the two modules every model is made of. */
+/** {@link Weights} below a prefix, with the modules every model is made of. A module's tensors know their role. */
 export class WeightScope {
   readonly #weights: Weights;
   readonly #prefix: string;
@@ -126,28 +159,36 @@ export class WeightScope {
     return this.#weights.has(this.#prefix + name);
   }
 
-  take(name: string, shape: readonly number[]): TensorRef {
-    return this.#weights.take(this.#prefix + name, shape);
+  /** A tensor of no standard module, unless `role` says otherwise: the architecture's rules must say how it starts. */
+  take(name: string, shape: readonly number[], role: Role = 'parameter'): TensorRef {
+    return this.#weights.take(this.#prefix + name, shape, role);
   }
 
+  /** Never invented. */
   takeOptional(name: string, shape: readonly number[]): TensorRef | null {
     return this.#weights.takeOptional(this.#prefix + name, shape);
   }
 
+  /** A torch Embedding's table `name`; the row of its padding index starts at 0. */
+  embedding(name: string, shape: readonly [rows: number, width: number], paddingIndex: number | null = null) {
+    return this.#weights.take(this.#prefix + name, shape, 'embedding', rowOf(paddingIndex, shape[0]));
+  }
+
   /** A torch Linear, or a Conv2d over `kernel` = [channels, height, width] whose windows do not overlap. */
   linear(name: string, width: number, out: number, bias = true, kernel: readonly number[] = [width]): Linear {
-    const weight = this.take(`${name}.weight`, [out, ...kernel]);
-    return single(width, { weight, bias: bias ? this.take(`${name}.bias`, [out]) : null, layout: 'outIn', out });
+    const weight = this.take(`${name}.weight`, [out, ...kernel], 'weight');
+    return single(width, { weight, bias: bias ? this.#bias(name, out) : null, layout: 'outIn', out });
   }
 
   /** GPT-2's Conv1D: a linear map stored [in, out]. */
   conv1d(name: string, width: number, out: number): Linear {
-    const weight = this.take(`${name}.weight`, [width, out]);
-    return single(width, { weight, bias: this.take(`${name}.bias`, [out]), layout: 'inOut', out });
+    const weight = this.take(`${name}.weight`, [width, out], 'weight');
+    return single(width, { weight, bias: this.#bias(name, out), layout: 'inOut', out });
   }
 
   norm(name: string, size: number, eps: number): Norm {
-    return { weight: this.take(`${name}.weight`, [size]), bias: this.take(`${name}.bias`, [size]), eps };
+    const weight = this.take(`${name}.weight`, [size], 'normWeight');
+    return { weight, bias: this.take(`${name}.bias`, [size], 'normBias'), eps };
   }
 
   /**
@@ -159,12 +200,24 @@ export class WeightScope {
     embedding: string,
     head: string,
     shape: readonly [number, number],
+    paddingIndex: number | null = null,
   ): { table: TensorRef; head: Linear } {
     const from = tied && !this.has(embedding) && this.has(head) ? head : embedding;
-    const table = this.take(from, shape);
-    const weight = tied && !this.has(head) ? table : this.take(head, shape);
+    const table = this.embedding(from, shape, paddingIndex);
+    const weight = tied && !this.has(head) ? table : this.take(head, shape, 'weight');
     return { table, head: single(shape[1], { weight, bias: null, layout: 'outIn', out: shape[0] }) };
   }
+
+  #bias(name: string, out: number): TensorRef {
+    return this.take(`${name}.bias`, [out], 'bias');
+  }
+}
+
+/** torch counts a negative padding index from the end; one outside the table stands for none. */
+function rowOf(paddingIndex: number | null, rows: number): number | null {
+  if (paddingIndex === null) return null;
+  const row = paddingIndex < 0 ? rows + paddingIndex : paddingIndex;
+  return row >= 0 && row < rows ? row : null;
 }
 
 function single(width: number, part: LinearPart): Linear {

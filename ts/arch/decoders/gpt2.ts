@@ -1,4 +1,5 @@
 /** GPT-2 with cross-attention: pre-norm blocks, learned positions, maps stored [in, out]. */
+import { baseStd, normal, type InitRules } from '../../spec/init';
 import type { DecoderLayer, DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
@@ -47,7 +48,7 @@ function build(config: GPT2Config, weights: WeightScope): DecoderSpec {
   const body = weights.scope('transformer.');
   const shape = [vocabSize, hidden] as const;
   const { table, head } = weights.tiedHead(config.tieWordEmbeddings, 'transformer.wte.weight', 'lm_head.weight', shape);
-  const positions = { kind: 'learned', table: body.take('wpe.weight', [rows, hidden]), rows, offset: 0 } as const;
+  const positions = { kind: 'learned', table: body.embedding('wpe.weight', [rows, hidden]), rows, offset: 0 } as const;
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
     embedding: { table, scale: 1, positions, norm: null },
@@ -86,10 +87,21 @@ function buildLayer(config: GPT2Config, weights: WeightScope, index: number): De
   };
 }
 
+/** modeling_gpt2.py, GPT2PreTrainedModel._init_weights: what adds to the residual stream is scaled by the number of its sums. */
+function init({ initializerRange: range, nLayer }: GPT2Config): InitRules {
+  const special = [
+    [/\.c_proj\.weight$/, normal(range / Math.sqrt(2 * nLayer))],
+    [/\.(c_attn|q_attn|c_fc)\.weight$/, normal(range)],
+  ] as const;
+  return { std: baseStd(range), special };
+}
+
 export const gpt2: DecoderArchitecture<GPT2Config> = {
   config: GPT2Config,
   ignorable: [/^transformer\.h\.\d+\.(attn|crossattention)\.(bias|masked_bias)$/],
+  basePrefix: 'transformer.',
   hiddenSize: (config) => config.nEmbd,
+  init,
   crossHiddenSize: () => null,
   build,
 };

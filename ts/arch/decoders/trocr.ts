@@ -48,7 +48,13 @@ function build(config: TrOCRConfig, weights: WeightScope): DecoderSpec {
   const { dModel: hidden, vocabSize, maxPositionEmbeddings: maxPositions } = config;
   const body = weights.scope('model.decoder.');
   const [embedding, output] = ['model.decoder.embed_tokens.weight', 'output_projection.weight'];
-  const { table, head } = weights.tiedHead(config.tieWordEmbeddings, embedding, output, [vocabSize, hidden]);
+  const { table, head } = weights.tiedHead(
+    config.tieWordEmbeddings,
+    embedding,
+    output,
+    [vocabSize, hidden],
+    config.padTokenId,
+  );
   const crossWidth = config.crossAttentionHiddenSize ?? hidden;
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions, crossWidth },
@@ -73,7 +79,7 @@ function buildPositions(config: TrOCRConfig, weights: WeightScope): DecoderPosit
     const rows = maxPositions + POSITION_OFFSET;
     return {
       kind: 'learned',
-      table: weights.take('embed_positions.weight', [rows, dModel]),
+      table: weights.embedding('embed_positions.weight', [rows, dModel]),
       rows,
       offset: POSITION_OFFSET,
     };
@@ -116,7 +122,10 @@ function buildLayer(config: TrOCRConfig, weights: WeightScope, crossWidth: numbe
 export const trocr: DecoderArchitecture<TrOCRConfig> = {
   config: TrOCRConfig,
   ignorable: [/^model\.decoder\.embed_positions\._float_tensor$/],
+  basePrefix: 'model.',
+  stem: 'model.decoder.',
   hiddenSize: (config) => config.dModel,
+  init: (config) => ({ std: config.initStd }),
   crossHiddenSize: (config) => config.crossAttentionHiddenSize,
   build,
 };

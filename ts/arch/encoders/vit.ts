@@ -1,4 +1,5 @@
 /** ViT: patches, a class token and learned positions; pre-norm blocks and a final norm. */
+import { baseStd, truncatedNormal, type InitRules } from '../../spec/init';
 import type { EncoderLayer, EncoderSpec, PatchEmbedding } from '../../spec/model-spec';
 import { stack, type WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
@@ -88,9 +89,17 @@ function buildLayer(config: ViTLike, weights: WeightScope): EncoderLayer {
 /** The mask token and the pooler take no part in what a decoder reads. */
 export const VIT_IGNORABLE = [/^embeddings\.mask_token$/, /^pooler\.dense\.(weight|bias)$/];
 
+/** modeling_vit.py, ViTPreTrainedModel._init_weights. */
+function initViT({ initializerRange }: ViTConfig): InitRules {
+  const special = [/^embeddings\.(cls_token|position_embeddings)$/, truncatedNormal(initializerRange)] as const;
+  return { std: baseStd(initializerRange), special: [special] };
+}
+
 export const vit: EncoderArchitecture<ViTConfig> = {
   config: ViTConfig,
   ignorable: VIT_IGNORABLE,
+  basePrefix: 'vit.',
+  init: initViT,
   imageSizes: 'exact',
   hiddenSize: (config) => config.hiddenSize,
   build: (config, weights) => buildViT(config, weights, ['cls_token']),

@@ -1,10 +1,10 @@
 // Philox4x32-10 (Salmon et al. 2011): random bits as a function of a key and a counter, without state. The same
-// (seed, sequence, step) always gives the same draw, whatever else is being decoded.
+// (seed, sequence, step) always gives the same draw, whatever else is being drawn.
 #pragma once
 #include <array>
 #include <cstdint>
 
-namespace ved::decode {
+namespace ved {
 
 class Philox {
  public:
@@ -40,4 +40,4 @@ class Philox {
   uint64_t seed_, sequence_;
 };
 
-}  // namespace ved::decode
+}  // namespace ved

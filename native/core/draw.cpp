@@ -1,0 +1,177 @@
+#include "core/draw.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "core/thread_pool.h"
+
+namespace ved {
+namespace {
+
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+constexpr int64_t kChunk = 1 << 16;  // elements per task, a multiple of a group
+constexpr int64_t kGroup = 4;        // elements per Philox block
+
+[[noreturn]] void fail(const NewTensor& tensor, const std::string& what) {
+  throw Error(ErrorKind::Weights, "NEW_TENSOR", "new tensor " + tensor.name + ": " + what);
+}
+
+int64_t elementsOf(const NewTensor& tensor) {
+  int64_t count = 1;
+  for (int64_t dim : tensor.shape) {
+    if (dim < 1 || dim > kMaxElements || count > kMaxElements / dim) fail(tensor, "its shape is out of range");
+    count *= dim;
+  }
+  return count;
+}
+
+void validate(const NewTensor& t) {
+  const int64_t count = elementsOf(t);
+  const Distribution& d = t.distribution;
+  using Kind = Distribution::Kind;
+  const bool spread = d.kind == Kind::Normal || d.kind == Kind::TruncatedNormal;
+  if (d.kind == Kind::Constant && !std::isfinite(d.value)) fail(t, "expected a finite constant");
+  if (spread && !(d.std >= 0 && std::isfinite(d.std))) fail(t, "expected a finite standard deviation of at least 0");
+  if (d.kind == Kind::TruncatedNormal && !(d.low < 0 && d.high > 0 && std::isfinite(d.low) && std::isfinite(d.high)))
+    fail(t, "expected finite bounds around 0");
+  if (d.kind == Kind::Uniform && !(d.low <= d.high && std::isfinite(d.low) && std::isfinite(d.high)))
+    fail(t, "expected finite bounds, low first");
+  if (d.kind == Kind::Values && static_cast<int64_t>(d.values.size()) != count)
+    fail(t, "expected " + std::to_string(count) + " values, got " + std::to_string(d.values.size()));
+  if (t.zeroRow < -1 || (t.zeroRow >= 0 && (t.shape.empty() || t.zeroRow >= t.shape[0])))
+    fail(t, "its zero row lies outside");
+}
+
+// FNV-1a: which of the generator's sequences a tensor draws from.
+uint64_t hashOf(const std::string& name) {
+  uint64_t hash = 0xCBF29CE484222325ull;
+  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ull;
+  return hash;
+}
+
+// In (0, 1): never 0, whose logarithm would be infinite.
+double unit(uint32_t bits) { return (bits + 0.5) * 0x1p-32; }
+
+// Box and Muller 1958: two independent normal numbers from two uniform ones.
+void normalPair(uint32_t a, uint32_t b, double* out) {
+  const double radius = std::sqrt(-2.0 * std::log(unit(a)));
+  const double angle = 2.0 * std::numbers::pi * unit(b);
+  out[0] = radius * std::cos(angle);
+  out[1] = radius * std::sin(angle);
+}
+
+class Source {
+ public:
+  Source(const Distribution& distribution, uint64_t seed, uint64_t sequence)
+      : d_(distribution), random_(seed, sequence) {}
+
+  // Elements [4 g, 4 g + 4) of the tensor.
+  void group(int64_t g, float* out) const {
+    using Kind = Distribution::Kind;
+    if (d_.kind == Kind::Uniform) {
+      const Philox::Block bits = block(g, 0);
+      for (int lane = 0; lane < kGroup; ++lane)
+        out[lane] = static_cast<float>(d_.low + (d_.high - d_.low) * unit(bits[static_cast<size_t>(lane)]));
+      return;
+    }
+    double normals[kGroup];
+    fillNormals(g, 0, normals);
+    for (int lane = 0; lane < kGroup; ++lane) {
+      const double value = d_.std * normals[lane];
+      const bool inside = d_.kind == Kind::Normal || (value >= d_.low && value <= d_.high);
+      out[lane] = static_cast<float>(inside ? value : again(g, lane));
+    }
+  }
+
+ private:
+  // Each further try of a group has blocks of its own; groups stay below 2^38, so tries and groups cannot meet.
+  Philox::Block block(int64_t g, uint32_t attempt) const {
+    return random_.block(static_cast<uint32_t>(g >> 32) | attempt << 8, static_cast<uint32_t>(g));
+  }
+
+  void fillNormals(int64_t g, uint32_t attempt, double* out) const {
+    const Philox::Block bits = block(g, attempt);
+    normalPair(bits[0], bits[1], out);
+    normalPair(bits[2], bits[3], out + 2);
+  }
+
+  // Rejection: from the normal distribution itself while it falls inside often, else from a uniform one below the bell.
+  // A try succeeds with probability above 0.3, so that the last line is reached once in 10^39 elements.
+  double again(int64_t g, int lane) const {
+    const bool wide = std::min(-d_.low, d_.high) >= d_.std;
+    for (uint32_t attempt = 1; attempt <= 256; ++attempt) {
+      if (wide) {
+        double normals[kGroup];
+        fillNormals(g, attempt, normals);
+        const double value = d_.std * normals[lane];
+        if (value >= d_.low && value <= d_.high) return value;
+      } else {
+        const Philox::Block place = block(g, 2 * attempt), height = block(g, 2 * attempt + 1);
+        const double value = d_.low + (d_.high - d_.low) * unit(place[static_cast<size_t>(lane)]);
+        const double ratio = value / d_.std;
+        if (unit(height[static_cast<size_t>(lane)]) < std::exp(-0.5 * ratio * ratio)) return value;
+      }
+    }
+    return 0;
+  }
+
+  const Distribution& d_;
+  Philox random_;
+};
+
+void fillChunk(const Source& source, int64_t first, int64_t count, float* out) {
+  for (int64_t at = 0; at < count; at += kGroup) {
+    float group[kGroup];
+    source.group((first + at) / kGroup, group);
+    std::copy_n(group, std::min(kGroup, count - at), out + at);
+  }
+}
+
+void fillTensor(const NewTensor& tensor, uint64_t seed, ThreadPool& pool, const std::function<bool()>& keepGoing,
+                std::vector<float>& out) {
+  using Kind = Distribution::Kind;
+  const Distribution& d = tensor.distribution;
+  const int64_t count = elementsOf(tensor);
+  if (d.kind == Kind::Values) {
+    out = d.values;
+  } else {
+    out.assign(static_cast<size_t>(count), d.kind == Kind::Constant ? static_cast<float>(d.value) : 0.f);
+  }
+  if (d.kind != Kind::Values && d.kind != Kind::Constant) {
+    const Source source(d, seed, hashOf(tensor.name));
+    std::atomic<bool> going{true};
+    pool.parallelFor((count + kChunk - 1) / kChunk, [&](int64_t chunk, int worker) {
+      if (!going.load(std::memory_order_relaxed)) return;
+      if (worker == 0 && !keepGoing()) return going.store(false);
+      const int64_t first = chunk * kChunk;
+      fillChunk(source, first, std::min(kChunk, count - first), out.data() + first);
+    });
+  }
+  if (tensor.zeroRow >= 0) {
+    const int64_t width = count / tensor.shape[0];
+    std::fill_n(out.begin() + tensor.zeroRow * width, width, 0.f);
+  }
+}
+
+}  // namespace
+
+void validateNewTensors(const std::vector<NewTensor>& tensors) {
+  for (const NewTensor& tensor : tensors) validate(tensor);
+}
+
+std::shared_ptr<const OwnedTensors> drawTensors(const std::vector<NewTensor>& tensors, uint64_t seed, ThreadPool& pool,
+                                                const std::function<bool()>& keepGoing) {
+  validateNewTensors(tensors);
+  auto owned = std::make_shared<OwnedTensors>(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    fillTensor(tensors[i], seed, pool, keepGoing, (*owned)[i]);
+    if (!keepGoing()) throw Error(ErrorKind::Internal, "ABORTED", "loading was cancelled");
+  }
+  return owned;
+}
+
+}  // namespace ved

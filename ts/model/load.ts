@@ -1,0 +1,85 @@
+/** From a folder, or from nothing but a config, to what a model is made of. */
+import { buildModelSpec, VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
+import { OptionError } from '../errors';
+import { resolveSource } from '../files/hub';
+import { openRepository } from '../files/repository';
+import { GenerationConfig, generationConfigFromFiles } from '../generation/generation-config';
+import { nearest } from '../names';
+import type { NativeLoadOptions, NativeModel } from '../native/contract';
+import { runJob } from '../native/jobs';
+import { loadNative } from '../native/load';
+import type { ModelSource, ModelSpec } from '../spec/model-spec';
+import { checkLoadOptions, nativeLoadOptions, type LoadOptions } from './inputs';
+
+/** Everything a loaded model consists of. */
+export interface Parts {
+  config: VisionEncoderDecoderConfig;
+  generationConfig: GenerationConfig;
+  spec: ModelSpec;
+  source: ModelSource;
+  native: NativeModel;
+}
+
+export interface CreateOptions extends LoadOptions {
+  /** Fixes the values of tensors that no checkpoint holds; without it each call draws others. */
+  seed?: number;
+}
+
+export async function loadFromFolder(source: string, options: LoadOptions, site: Error): Promise<Parts> {
+  checkLoadOptions(options, nearest);
+  const load = nativeLoadOptions(options);
+  const repository = await openRepository(await resolveSource(source, { ...options, files: 'model' }));
+  const configJson = await repository.readJson('config.json');
+  const config = VisionEncoderDecoderConfig.fromJSON(configJson);
+  const generationJson = (await repository.exists('generation_config.json'))
+    ? await repository.readJson('generation_config.json')
+    : undefined;
+  const built = buildModelSpec(config, await repository.loadTensorTable());
+  const native = await loadWeights(built, load, options, 0, site);
+  return { config, generationConfig: generationConfigFromFiles(generationJson, configJson), ...built, native };
+}
+
+/** Every tensor is drawn by the rules of its architecture. */
+export async function createFromConfig(
+  config: VisionEncoderDecoderConfig,
+  options: CreateOptions,
+  site: Error,
+): Promise<Parts> {
+  checkLoadOptions(options, nearest, ['seed']);
+  const load = nativeLoadOptions(options);
+  if (!(config instanceof VisionEncoderDecoderConfig)) {
+    throw new OptionError('OPTION_OUT_OF_RANGE', `config: expected a VisionEncoderDecoderConfig, got ${typeof config}`);
+  }
+  const built = buildModelSpec(config, { files: [], tensors: new Map() }, 'create');
+  const native = await loadWeights(built, load, options, checkSeed(options.seed), site);
+  return { config, generationConfig: generationConfigFromFiles(undefined, config.toJSON()), ...built, native };
+}
+
+function checkSeed(seed: number | undefined): number {
+  if (seed === undefined) return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+  if (Number.isSafeInteger(seed) && seed >= 0) return seed;
+  throw new OptionError('OPTION_OUT_OF_RANGE', `seed: expected a whole number from 0 to 2^53 - 1, got ${String(seed)}`);
+}
+
+async function loadWeights(
+  { spec, source }: { spec: ModelSpec; source: ModelSource },
+  load: NativeLoadOptions,
+  { signal, onProgress }: LoadOptions,
+  seed: number,
+  site: Error,
+): Promise<NativeModel> {
+  const total = source.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  onProgress?.({ stage: 'weights', loaded: 0, total });
+  const binary = loadNative();
+  const native = await runJob(() => binary.loadModel({ ...source, seed }, spec, load), {
+    cancel: (id) => binary.cancelLoad(id),
+    signal,
+    site,
+  });
+  if (signal?.aborted) {
+    await native.dispose();
+    throw signal.reason;
+  }
+  onProgress?.({ stage: 'weights', loaded: total, total });
+  return native;
+}

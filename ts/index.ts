@@ -39,3 +39,8 @@ export {
 } from './pipeline';
 export { AutoTokenizer } from './text/auto';
 export type { Tokenizer } from './text/tokenizer';
+export type { PostProcess } from './pipeline/post-process';
+export { postProcessMangaOcr } from './text/manga-ocr';
+export { postProcessNougat, type NougatTextOptions } from './text/nougat';
+export { nougatStoppingCriterion, type NougatStoppingOptions } from './text/nougat-stopping';
+export { token2json, type TokenJson } from './text/token2json';

@@ -7,8 +7,12 @@ import type { ImageInput, Tensor } from './image/types';
 import { VisionEncoderDecoderModel } from './model';
 import type { GenerateOptions, GenerateOutput } from './model/generate';
 import type { LoadOptions } from './model/inputs';
+import { checkPostProcess, finishText, type PostProcess } from './pipeline/post-process';
+import { promptIds, rowsByLength, selectRows } from './pipeline/prompts';
 import { AutoTokenizer } from './text/auto';
+import { nougatStoppingCriterion } from './text/nougat-stopping';
 import { StreamDecoder } from './text/stream-decoder';
+import type { TokenJson } from './text/token2json';
 import type { Tokenizer } from './text/tokenizer';
 
 export interface PipelineOptions extends LoadOptions {
@@ -17,8 +21,17 @@ export interface PipelineOptions extends LoadOptions {
 }
 
 export interface ReadOptions extends GenerateOptions {
-  /** Text that the decoder continues, for example a Donut task token. */
-  prompt?: string;
+  /**
+   * Text that the decoder continues, for example a Donut task token; a list holds one per image. Prompts of different lengths
+   * run as one call per length: rows in callbacks count within it. `stream` takes one length only.
+   */
+  prompt?: string | readonly string[];
+  /** Make images grey before anything else, as the manga-ocr package does. */
+  grayscale?: boolean;
+  /** What becomes of the text: Donut's `token2json`, Nougat's Markdown, manga-ocr's full-width text. Not for `stream`. */
+  postProcess?: PostProcess;
+  /** End rows that repeat themselves by the rule of the nougat project; one beam. */
+  stopOnRepetition?: boolean;
 }
 
 export interface ReadToken {
@@ -32,6 +45,8 @@ export interface ReadResult {
   /** The probability that the whole text is right: exp(sum of token log-probabilities). */
   confidence: number;
   tokens: ReadToken[];
+  /** With `postProcess: 'token2json'`: the object that the text stands for. */
+  json?: TokenJson;
 }
 
 /** An image that fails, fails alone. */
@@ -124,14 +139,16 @@ class Reader {
   async read(images: ImageInput[], options: ReadOptions): Promise<ReadResult[][]> {
     if (images.length === 0) return [];
     const { pixelValues } = await this.processor.preprocess(images, this.imageOptions(options));
-    return this.generate(pixelValues, options);
+    return this.generate(pixelValues, options, { rows: [...images.keys()], count: images.length });
   }
 
   async settled(images: ImageInput[], options: ReadOptions): Promise<ReadOutcome[]> {
     if (images.length === 0) return [];
     const prepared = await this.processor.preprocessSettled(images, this.imageOptions(options));
     const good = prepared.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.pixelValues] : []));
-    const results = good.length > 0 ? await this.generate(stack(good), options) : [];
+    const rows = prepared.flatMap((outcome, image) => (outcome.status === 'fulfilled' ? [image] : []));
+    const count = images.length;
+    const results = good.length > 0 ? await this.generate(stack(good), options, { rows, count }) : [];
     let next = 0;
     return prepared.map((outcome) =>
       outcome.status === 'fulfilled' ? { results: results[next++] ?? [] } : { error: outcome.reason },
@@ -139,11 +156,14 @@ class Reader {
   }
 
   async *stream(images: ImageInput[], options: ReadOptions): AsyncGenerator<ReadPiece, void, undefined> {
+    if (options.postProcess !== undefined)
+      throw new OptionError('OPTION_CONFLICT', 'postProcess: expected whole texts, got stream(), which gives pieces');
     const { pixelValues } = await this.processor.preprocess(images, this.imageOptions(options));
+    const all = { rows: [...images.keys()], count: images.length };
     const decoders = new Map<number, StreamDecoder>();
     for await (const { row, tokenId, finishReason } of this.model.stream(
       pixelValues,
-      this.generateOptions(images.length, options),
+      this.generateOptions(options, this.promptIds(options, all)),
     )) {
       const decoder = decoders.get(row) ?? new StreamDecoder(this.tokenizer, { skipSpecialTokens: true });
       decoders.set(row, decoder);
@@ -153,41 +173,78 @@ class Reader {
     }
   }
 
-  private async generate(pixelValues: Tensor, options: ReadOptions): Promise<ReadResult[][]> {
+  /** One list of results per image of `pixelValues`. */
+  private async generate(pixelValues: Tensor, options: ReadOptions, images: Images): Promise<ReadResult[][]> {
+    checkPostProcess(options.postProcess);
+    const prompts = this.promptIds(options, images);
+    const groups = prompts ? rowsByLength(prompts) : [];
+    if (groups.length <= 1) return this.generateRows(pixelValues, options, prompts);
+    const results: ReadResult[][] = [];
+    const run = async (rows: number[]): Promise<void> => {
+      const part = await this.generateRows(
+        selectRows(pixelValues, rows),
+        options,
+        rows.map((row) => prompts![row]!),
+      );
+      rows.forEach((row, at) => (results[row] = part[at] ?? []));
+    };
+    await Promise.all(groups.map(run));
+    return results;
+  }
+
+  private async generateRows(pixelValues: Tensor, options: ReadOptions, prompts?: number[][]): Promise<ReadResult[][]> {
     const batch = pixelValues.dims[0] ?? 0;
-    const output = await this.model.generate(pixelValues, this.generateOptions(batch, options));
+    const output = await this.model.generate(pixelValues, this.generateOptions(options, prompts));
     const perImage = output.sequences.length / batch;
-    const results = output.sequences.map((_, row) => this.result(output, row));
+    const results = output.sequences.map((_, row) => this.result(output, row, options.postProcess));
     return Array.from({ length: batch }, (_, image) => results.slice(image * perImage, (image + 1) * perImage));
   }
 
-  private result(output: GenerateOutput, row: number): ReadResult {
+  private result(output: GenerateOutput, row: number, postProcess: PostProcess | undefined): ReadResult {
     const logProbs = output.tokenLogProbs[row] ?? [];
     const sequence = output.sequences[row] ?? [];
     // Padding lies behind the generated ids; what is before them is start token and prompt.
     const longest = Math.max(...output.tokenLogProbs.map((values) => values.length));
     const first = sequence.length - longest;
     const ids = sequence.slice(first, first + logProbs.length);
+    const written = { sequence: sequence.slice(0, first + logProbs.length), generated: ids };
+    const { eosTokenId, padTokenId } = this.model.generationConfig;
+    const ends = [eosTokenId, padTokenId].flat().filter((id): id is number => typeof id === 'number');
     return {
-      generatedText: this.tokenizer.decode(ids, { skipSpecialTokens: true }),
+      ...finishText(written, this.tokenizer, postProcess, ends),
       confidence: Math.exp(logProbs.reduce((sum, value) => sum + value, 0)),
       tokens: ids.map((id, index) => ({ id, text: this.tokenizer.decode([id]), logProb: logProbs[index] ?? 0 })),
     };
   }
 
-  private imageOptions({ signal }: ReadOptions) {
-    return { ...(this.maxPixels !== undefined && { maxPixels: this.maxPixels }), ...(signal && { signal }) };
+  private imageOptions({ signal, grayscale }: ReadOptions) {
+    return {
+      ...(this.maxPixels !== undefined && { maxPixels: this.maxPixels }),
+      ...(grayscale !== undefined && { grayscale }),
+      ...(signal && { signal }),
+    };
   }
 
-  private generateOptions(batch: number, { prompt, ...options }: ReadOptions): GenerateOptions {
-    const merged: GenerateOptions = { tokenizer: this.tokenizer, ...options };
-    if (prompt === undefined) return merged;
-    if (options.decoderInputIds) {
+  private promptIds({ prompt, decoderInputIds }: ReadOptions, { rows, count }: Images): number[][] | undefined {
+    if (prompt === undefined) return undefined;
+    if (decoderInputIds)
       throw new OptionError('OPTION_CONFLICT', 'prompt: expected no decoderInputIds beside it, got both');
-    }
-    const ids = this.tokenizer.encode(prompt, { addSpecialTokens: false });
-    return { ...merged, decoderInputIds: Array.from({ length: batch }, () => ids) };
+    return promptIds(prompt, rows, count, this.tokenizer);
   }
+
+  private generateOptions(options: ReadOptions, prompts: number[][] | undefined): GenerateOptions {
+    const { prompt: _, grayscale: __, postProcess: ___, stopOnRepetition, ...rest } = options;
+    const merged: GenerateOptions = { tokenizer: this.tokenizer, ...rest };
+    if (prompts) merged.decoderInputIds = prompts;
+    if (stopOnRepetition) merged.stoppingCriteria = [...(rest.stoppingCriteria ?? []), nougatStoppingCriterion()];
+    return merged;
+  }
+}
+
+/** The places of the images at hand in the caller's list, and its length. */
+interface Images {
+  readonly rows: readonly number[];
+  readonly count: number;
 }
 
 /** [1, C, H, W] tensors as one batch. */

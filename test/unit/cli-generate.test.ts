@@ -117,6 +117,16 @@ test('--json: one object per line, failures included', async (t) => {
   });
 });
 
+test('--prompt, --post-process, --grayscale and --stop-on-repetition; an object is printed as JSON', async (t) => {
+  const { open, calls } = fake(async (images) =>
+    images.map(() => ({ results: [{ generatedText: '<s_a>1', confidence: 1, tokens: [], json: { a: '1' } }] })),
+  );
+  const flags = ['--prompt', '<s_task>', '--post-process', 'token2json', '--grayscale', '--stop-on-repetition'];
+  t.is((await ved(['generate', 'a.png', ...flags], open)).out, '{"a":"1"}\n');
+  const { signal: _, ...options } = calls.options[0]!;
+  t.deepEqual(options, { prompt: '<s_task>', postProcess: 'token2json', grayscale: true, stopOnRepetition: true });
+});
+
 test('a batch that fails as a whole is tried image by image', async (t) => {
   const { open, calls } = fake(async (images) => {
     if (images.length > 1 || images[0] === 'big.png') throw new ImageError('IMAGE_SIZE_MISMATCH', 'sizes differ');

@@ -25,6 +25,9 @@ const FLAGS = {
   'max-pixels': { type: 'string' },
   batch: { type: 'string' },
   prompt: { type: 'string' },
+  'post-process': { type: 'string' },
+  grayscale: { type: 'boolean' },
+  'stop-on-repetition': { type: 'boolean' },
   json: { type: 'boolean' },
   stream: { type: 'boolean' },
 } as const;
@@ -66,11 +69,16 @@ export async function generate(args: string[], session: Session): Promise<number
 
 function readOptions(values: Record<string, unknown>, { signal }: Session): ReadOptions {
   const options = generationOptions(values);
-  const prompt = values['prompt'] as string | undefined;
+  const own = definedOnly({
+    prompt: values['prompt'] as string | undefined,
+    postProcess: values['post-process'] as ReadOptions['postProcess'],
+    grayscale: values['grayscale'] as boolean | undefined,
+    stopOnRepetition: values['stop-on-repetition'] as boolean | undefined,
+  });
   if (values['stream'] && (options.numReturnSequences ?? 1) > 1) {
     throw usageError(`--num-return-sequences: expected 1 with --stream, got ${options.numReturnSequences}`);
   }
-  return { ...options, ...(prompt !== undefined && { prompt }), signal };
+  return { ...options, ...own, signal };
 }
 
 function loadOptions(values: Record<string, unknown>, session: Session): PipelineOptions {
@@ -134,8 +142,9 @@ async function readBatch(job: Job, images: NamedImage[], session: Session): Prom
 
 async function printResults(job: Job, session: Session, image: string, results: readonly ReadResult[]): Promise<void> {
   if (job.json) return session.print(`${JSON.stringify({ image, results })}\n`);
-  for (const { generatedText } of results) {
-    await session.print(job.named ? `${image}\t${oneLine(generatedText)}\n` : `${generatedText}\n`);
+  for (const { generatedText, json } of results) {
+    const text = json === undefined ? generatedText : JSON.stringify(json);
+    await session.print(job.named ? `${image}\t${oneLine(text)}\n` : `${text}\n`);
   }
 }
 

@@ -26,6 +26,9 @@ Images
   --max-pixels N         refuse larger images
 Text
   --prompt TEXT          text the decoder continues
+  --post-process NAME    token2json (Donut: JSON), nougat (Markdown), mangaOcr
+  --grayscale            make images grey first (manga-ocr)
+  --stop-on-repetition   end texts that repeat themselves (Nougat)
   --num-beams N, --max-new-tokens N, --num-return-sequences N, --length-penalty X, …
   --do-sample, --temperature X, --top-k N, --top-p X, --seed N
                          every option of docs/generation.md in kebab-case; lists as JSON

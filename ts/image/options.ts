@@ -19,12 +19,14 @@ export interface PreprocessOptions {
   readonly doAlignLongAxis?: boolean;
   readonly doCropMargin?: boolean;
   readonly cropPct?: number;
+  /** Make the image grey first (Pillow's `convert('L').convert('RGB')`), as the manga-ocr package does. Default false. */
+  readonly grayscale?: boolean;
   /** Images of more pixels are refused before they are decoded. Default 178956970, as in Pillow. */
   readonly maxPixels?: number;
   readonly signal?: AbortSignal;
 }
 
-export const PREPROCESS_OPTION_NAMES: readonly string[] = [...SETTING_NAMES, 'maxPixels', 'signal'];
+export const PREPROCESS_OPTION_NAMES: readonly string[] = [...SETTING_NAMES, 'grayscale', 'maxPixels', 'signal'];
 
 /** Refuses unknown names, naming the nearest known one. */
 export function checkOptionNames(options: object, known: readonly string[]): void {

@@ -66,6 +66,8 @@ export class ImageProcessor {
     checkOptionNames(options, PREPROCESS_OPTION_NAMES);
     const settings = settingsFromOptions(this.settings, options as Record<string, unknown>, this.kind.sizeForms);
     this.checkSupported(settings);
+    if (options.grayscale !== undefined && typeof options.grayscale !== 'boolean')
+      throw new OptionError('INVALID_OPTION', `grayscale: expected true or false, got ${String(options.grayscale)}`);
     const list: readonly ImageInput[] = Array.isArray(images) ? (images as ImageInput[]) : [images as ImageInput];
     if (list.length === 0)
       throw new OptionError('EMPTY_BATCH', 'images: expected at least one image, got an empty list');
@@ -92,7 +94,8 @@ export class ImageProcessor {
       ...(maxPixels !== undefined && { maxPixels }),
       ...(signal && { signal }),
     });
-    const trim = this.kind.trim?.(settings) ?? [];
+    const grey: ImageStep[] = options.grayscale === true ? [{ op: 'toGray' }, { op: 'toRgb' }] : [];
+    const trim = [...grey, ...(this.kind.trim?.(settings) ?? [])];
     const image = trim.length === 0 ? decoded : await runPixelSteps(decoded, trim, 'image');
     signal?.throwIfAborted();
     const steps = [...this.kind.steps(image, settings), normalizeStep(settings)];

@@ -28,6 +28,8 @@ export interface Tokenizer {
   /** One more than the highest id, added tokens included. */
   readonly vocabSize: number;
   readonly specialIds: ReadonlySet<number>;
+  /** The spelling of every token that was added to the model's vocabulary, special or not. */
+  readonly addedTokens: ReadonlySet<string>;
   readonly decoderKind: 'byteLevel' | 'byteFallback' | 'text';
   /** The bytes a token adds in the middle of a text; a special token its spelling; an id outside the vocabulary none. */
   tokenBytes(id: number): Uint8Array;
@@ -47,6 +49,7 @@ export function createTokenizer(json: JsonObject, companions: Companions = NO_CO
 /** Encoding by @huggingface/tokenizers, decoding after the Rust tokenizers and transformers 5. */
 export class JsonTokenizer implements Tokenizer {
   readonly specialIds: ReadonlySet<number>;
+  readonly addedTokens: ReadonlySet<string>;
   readonly decoderKind: 'byteLevel' | 'byteFallback' | 'text';
   /** Decoder steps, for decoding piece by piece. */
   readonly steps: readonly DecoderStep[];
@@ -67,6 +70,7 @@ export class JsonTokenizer implements Tokenizer {
         ? 'byteFallback'
         : 'text';
     this.specialIds = new Set(checked.added.filter((token) => token.special).map((token) => token.id));
+    this.addedTokens = new Set(checked.added.map((token) => token.content));
     const force = config['clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output'] === true;
     this.cleansUp = config['clean_up_tokenization_spaces'] === true && (checked.modelType !== 'BPE' || force);
   }

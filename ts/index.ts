@@ -11,6 +11,7 @@ export type { DType, LoadOptions, LoadProgress, Tensor } from './model/inputs';
 export { GenerationConfig } from './generation/generation-config';
 export { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 export { AutoImageProcessor } from './image/auto';
+export type { ImageBackend } from './image/settings';
 export type { ImageInput } from './image/types';
 export { ImageProcessor } from './image/processor';
 export {

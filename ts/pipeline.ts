@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { OptionError } from './errors';
 import { AutoImageProcessor } from './image/auto';
 import type { ImageProcessor } from './image/processor';
+import type { ImageBackend } from './image/settings';
 import type { ImageInput, Tensor } from './image/types';
 import { VisionEncoderDecoderModel } from './model';
 import type { GenerateOptions, GenerateOutput } from './model/generate';
@@ -18,6 +19,8 @@ import type { Tokenizer } from './text/tokenizer';
 export interface PipelineOptions extends LoadOptions {
   /** Larger images are refused before they are decoded. */
   maxPixels?: number;
+  /** Whose rounding the image processor follows: 'pil' (default), or 'torchvision' as transformers 5 where it is installed. */
+  imageBackend?: ImageBackend;
 }
 
 export interface ReadOptions extends GenerateOptions {
@@ -87,7 +90,7 @@ export async function pipeline(
   if ((task as string) !== 'image-to-text') {
     throw new OptionError('UNKNOWN_TASK', `pipeline: expected the task 'image-to-text', got '${String(task)}'`);
   }
-  const { maxPixels, ...load } = options;
+  const { maxPixels, imageBackend, ...load } = options;
   const from = source ?? BUNDLED_MODEL;
   const {
     onProgress: _,
@@ -102,7 +105,7 @@ export async function pipeline(
   const model = await VisionEncoderDecoderModel.fromPretrained(from, load);
   try {
     const [processor, tokenizer] = await Promise.all([
-      AutoImageProcessor.fromPretrained(from, fetch),
+      AutoImageProcessor.fromPretrained(from, { ...fetch, backend: imageBackend }),
       AutoTokenizer.fromPretrained(from, fetch),
     ]);
     return assemble(new Reader(model, processor, tokenizer, maxPixels));

@@ -67,18 +67,26 @@ std::vector<double> readList(const Napi::Object& step, const char* key) {
   return list;
 }
 
+Arithmetic readArithmetic(const Napi::Object& step) {
+  const Napi::Value value = step.Get("arithmetic");
+  if (value.IsUndefined()) return Arithmetic::kPillow;
+  if (value.IsString() && value.As<Napi::String>().Utf8Value() == "torchvision") return Arithmetic::kTorchvision;
+  throw Napi::TypeError::New(step.Env(), "image step arithmetic: expected 'torchvision' or nothing");
+}
+
 Step readNormalize(const Napi::Object& step) {
   Normalization by;
   if (!step.Get("rescale").IsUndefined()) by.rescale = readNumber(step, "rescale");
   by.mean = readList(step, "mean");
   by.std = readList(step, "std");
+  by.arithmetic = readArithmetic(step);
   return NormalizeStep{std::move(by)};
 }
 
 Step readResize(const Napi::Object& step) {
   const double gap = step.Get("reducingGap").IsUndefined() ? 0.0 : readNumber(step, "reducingGap");
-  return ResizeStep{readWhole(step, "width"), readWhole(step, "height"), filterFromPillow(readInt(step, "filter")),
-                    gap};
+  return ResizeStep{readWhole(step, "width"), readWhole(step, "height"), filterFromPillow(readInt(step, "filter")), gap,
+                    readArithmetic(step)};
 }
 
 struct StepReader {
@@ -94,7 +102,7 @@ const StepReader kReaders[] = {
      }},
     {"centerCrop",
      [](const Napi::Object& s) -> Step {
-       return CenterCropStep{readWhole(s, "width"), readWhole(s, "height")};
+       return CenterCropStep{readWhole(s, "width"), readWhole(s, "height"), readArithmetic(s)};
      }},
     {"pad",
      [](const Napi::Object& s) -> Step {
@@ -107,7 +115,10 @@ const StepReader kReaders[] = {
      }},
     {"rotate90", [](const Napi::Object& s) -> Step { return Rotate90Step{readInt(s, "turns")}; }},
     {"orient", [](const Napi::Object& s) -> Step { return OrientStep{readInt(s, "orientation")}; }},
-    {"cropMargin", [](const Napi::Object& s) -> Step { return CropMarginStep{readNumber(s, "threshold")}; }},
+    {"cropMargin",
+     [](const Napi::Object& s) -> Step {
+       return CropMarginStep{readNumber(s, "threshold"), readArithmetic(s)};
+     }},
     {"fillTransparent",
      [](const Napi::Object& s) -> Step {
        return FillTransparentStep{{readByte(s, "red"), readByte(s, "green"), readByte(s, "blue")}};

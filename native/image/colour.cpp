@@ -1,6 +1,7 @@
 #include "colour.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 
@@ -38,6 +39,27 @@ Bounds darkBounds(const Image& gray, const bool (&dark)[256]) {
     }
   }
   return box;
+}
+
+Image torchvisionGray(const Image& image) {
+  if (image.channels == 1) return image;
+  requireChannels("toGray", 3, image.channels);
+  Image out = makeImage(image.width, image.height, 1);
+  const std::uint8_t* in = image.data.data();
+  for (std::uint8_t& level : out.data) {
+    const float red = 0.2989F * static_cast<float>(in[0]);
+    level = static_cast<std::uint8_t>(std::fma(0.114F, in[2], std::fma(0.587F, in[1], red)));
+    in += 3;
+  }
+  return out;
+}
+
+/// Whether a grey level, stretched from [low, high] to 0..255, lies below the threshold.
+bool isDark(int level, int low, int high, double threshold, Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::kTorchvision) {
+    return static_cast<float>(level - low) / static_cast<float>(high - low) * 255.0F < static_cast<float>(threshold);
+  }
+  return (level - low) / static_cast<double>(high - low) * 255 < threshold;
 }
 
 }  // namespace
@@ -91,13 +113,12 @@ Image toGray(const Image& image) {
   return out;
 }
 
-Image cropMargin(const Image& image, double threshold) {
-  const Image gray = toGray(image);
+Image cropMargin(const Image& image, double threshold, Arithmetic arithmetic) {
+  const Image gray = arithmetic == Arithmetic::kTorchvision ? torchvisionGray(image) : toGray(image);
   const auto [low, high] = std::minmax_element(gray.data.begin(), gray.data.end());
   if (*low == *high) return image;
   bool dark[256];
-  const double span = *high - *low;
-  for (int level = 0; level < 256; ++level) dark[level] = (level - *low) / span * 255 < threshold;
+  for (int level = 0; level < 256; ++level) dark[level] = isDark(level, *low, *high, threshold, arithmetic);
   const Bounds box = darkBounds(gray, dark);
   if (box.right < box.left) return image;
   return crop(image, box.left, box.top, box.right - box.left + 1, box.bottom - box.top + 1);

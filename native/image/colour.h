@@ -1,6 +1,7 @@
 // Channel conversions with Pillow's integer formulas, and the page margin of Nougat, which is found on the grey image.
 #pragma once
 
+#include "arithmetic.h"
 #include "image.h"
 
 namespace ved::image {
@@ -23,7 +24,8 @@ Image cmykToRgb(const Image& image);
 Image toGray(const Image& image);
 
 /// Nougat's crop_margin: the grey image is stretched to 0..255 in float64; the box of all pixels below `threshold`
-/// is kept. An image of one grey level is returned unchanged.
-Image cropMargin(const Image& image, double threshold);
+/// is kept. An image of one grey level is returned unchanged. torchvision's grey is 0.2989 R + 0.587 G + 0.114 B in
+/// float32, each addition fused with its product, cut off to 8 bits; it is stretched in float32.
+Image cropMargin(const Image& image, double threshold, Arithmetic arithmetic = Arithmetic::kPillow);
 
 }  // namespace ved::image

@@ -89,7 +89,7 @@ Image pad(const Image& image, Margins margins, std::uint8_t value) {
   return out;
 }
 
-Image centerCrop(const Image& image, std::int64_t width, std::int64_t height) {
+Image centerCrop(const Image& image, std::int64_t width, std::int64_t height, Arithmetic arithmetic) {
   checkedBytes(width, height, image.channels);
   const std::int64_t missingX = std::max<std::int64_t>(width - image.width, 0);
   const std::int64_t missingY = std::max<std::int64_t>(height - image.height, 0);
@@ -98,6 +98,9 @@ Image centerCrop(const Image& image, std::int64_t width, std::int64_t height) {
   const Image part =
       crop(image, x, y, std::min<std::int64_t>(width, image.width), std::min<std::int64_t>(height, image.height));
   if (missingX == 0 && missingY == 0) return part;
+  if (arithmetic == Arithmetic::kTorchvision) {
+    return pad(part, {half(missingX), half(missingY), largerHalf(missingX), largerHalf(missingY)}, 0);
+  }
   return pad(part, {largerHalf(missingX), largerHalf(missingY), half(missingX), half(missingY)}, 0);
 }
 

@@ -1,6 +1,7 @@
 // Steps that move whole pixels: crop, pad, rotate, orient.
 #pragma once
 
+#include "arithmetic.h"
 #include "image.h"
 
 namespace ved::image {
@@ -16,8 +17,9 @@ struct Margins {
 Image pad(const Image& image, Margins margins, std::uint8_t value);
 
 /// The centre crop of transformers' numpy path: offset (in - crop) // 2 rounded down; where the image is smaller it is
-/// first padded with zeros, the larger half on the left and top.
-Image centerCrop(const Image& image, std::int64_t width, std::int64_t height);
+/// first padded with zeros, the larger half on the left and top; in torchvision's form on the right and bottom.
+Image centerCrop(const Image& image, std::int64_t width, std::int64_t height,
+                 Arithmetic arithmetic = Arithmetic::kPillow);
 
 /// Places the image in the middle of width x height zeros, the larger half right and below (Donut, Nougat); refuses an
 /// image that is larger.

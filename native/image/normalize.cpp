@@ -15,17 +15,27 @@ void checkCount(const char* what, std::size_t count, int channels) {
                               " values, got " + std::to_string(count));
 }
 
+float pillowValue(const Normalization& by, std::size_t channel, std::size_t level) {
+  float value = static_cast<float>(level);
+  if (by.rescale) value = static_cast<float>(static_cast<double>(level) * *by.rescale);
+  if (by.mean.empty()) return value;
+  const float centered = value - static_cast<float>(by.mean[channel]);
+  return centered / static_cast<float>(by.std[channel]);
+}
+
+float torchvisionValue(const Normalization& by, std::size_t channel, std::size_t level) {
+  const auto value = static_cast<float>(level);
+  if (by.mean.empty()) return by.rescale ? value * static_cast<float>(*by.rescale) : value;
+  const float factor = by.rescale ? static_cast<float>(1.0 / *by.rescale) : 1.0F;
+  const float mean = static_cast<float>(by.mean[channel]) * factor;
+  const float centered = value - mean;
+  return centered / (static_cast<float>(by.std[channel]) * factor);
+}
+
 Table tabulate(const Normalization& by, std::size_t channel) {
+  const auto valueOf = by.arithmetic == Arithmetic::kTorchvision ? torchvisionValue : pillowValue;
   Table table;
-  for (std::size_t level = 0; level < table.size(); ++level) {
-    float value = static_cast<float>(level);
-    if (by.rescale) value = static_cast<float>(static_cast<double>(level) * *by.rescale);
-    if (!by.mean.empty()) {
-      const float centered = value - static_cast<float>(by.mean[channel]);
-      value = centered / static_cast<float>(by.std[channel]);
-    }
-    table[level] = value;
-  }
+  for (std::size_t level = 0; level < table.size(); ++level) table[level] = valueOf(by, channel, level);
   return table;
 }
 

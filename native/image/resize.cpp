@@ -6,58 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "convolve.h"
 #include "taps.h"
 
 namespace ved::image {
 namespace {
-
-std::uint8_t clamp8(std::int32_t value) { return static_cast<std::uint8_t>(std::clamp(value >> kWeightBits, 0, 255)); }
-
-template <int kChannels>
-void convolveRow(const std::uint8_t* in, std::uint8_t* out, const Taps& taps) {
-  const std::size_t outputs = taps.first.size();
-  for (std::size_t o = 0; o < outputs; ++o) {
-    const std::int32_t* weight = taps.weight.data() + o * static_cast<std::size_t>(taps.stride);
-    const std::uint8_t* pixel = in + static_cast<std::size_t>(taps.first[o]) * kChannels;
-    std::int32_t sum[kChannels];
-    std::fill_n(sum, kChannels, 1 << (kWeightBits - 1));
-    for (int i = 0; i < taps.count[o]; ++i, pixel += kChannels) {
-      for (int c = 0; c < kChannels; ++c) sum[c] += pixel[c] * weight[i];
-    }
-    for (int c = 0; c < kChannels; ++c) *out++ = clamp8(sum[c]);
-  }
-}
-
-using RowFunction = void (*)(const std::uint8_t*, std::uint8_t*, const Taps&);
-
-RowFunction rowFunction(int channels) {
-  constexpr RowFunction functions[] = {convolveRow<1>, convolveRow<2>, convolveRow<3>, convolveRow<4>};
-  return functions[channels - 1];
-}
-
-Image alongRows(const Image& image, const Taps& taps) {
-  Image out = makeImage(static_cast<std::int64_t>(taps.first.size()), image.height, image.channels);
-  const RowFunction convolve = rowFunction(image.channels);
-  for (int y = 0; y < image.height; ++y) convolve(image.row(y), out.row(y), taps);
-  return out;
-}
-
-Image alongColumns(const Image& image, const Taps& taps) {
-  Image out = makeImage(image.width, static_cast<std::int64_t>(taps.first.size()), image.channels);
-  const std::size_t bytes = image.rowBytes();
-  std::vector<std::int32_t> sum(bytes);
-  for (int y = 0; y < out.height; ++y) {
-    const auto o = static_cast<std::size_t>(y);
-    const std::int32_t* weight = taps.weight.data() + o * static_cast<std::size_t>(taps.stride);
-    std::fill(sum.begin(), sum.end(), 1 << (kWeightBits - 1));
-    for (int i = 0; i < taps.count[o]; ++i) {
-      const std::uint8_t* in = image.row(taps.first[o] + i);
-      for (std::size_t x = 0; x < bytes; ++x) sum[x] += in[x] * weight[i];
-    }
-    std::transform(sum.begin(), sum.end(), out.row(y), clamp8);
-  }
-  return out;
-}
 
 /// Indices that the nearest filter reads along one axis, -1 outside; the centre is a running sum, as in Pillow.
 std::vector<int> nearestIndices(int inSize, float begin, float end, int outSize) {
@@ -69,23 +22,6 @@ std::vector<int> nearestIndices(int inSize, float begin, float end, int outSize)
     center += scale;
   }
   return indices;
-}
-
-Image pickNearest(const Image& image, int width, int height, Box box) {
-  Image out = makeImage(width, height, image.channels);
-  const std::vector<int> columns = nearestIndices(image.width, box.left, box.right, width);
-  const std::vector<int> rows = nearestIndices(image.height, box.top, box.bottom, height);
-  const auto channels = static_cast<std::size_t>(image.channels);
-  for (int y = 0; y < height; ++y) {
-    const int from = rows[static_cast<std::size_t>(y)];
-    if (from < 0) continue;
-    std::uint8_t* target = out.row(y);
-    for (const int column : columns) {
-      if (column >= 0) std::copy_n(image.row(from) + static_cast<std::size_t>(column) * channels, channels, target);
-      target += channels;
-    }
-  }
-  return out;
 }
 
 void checkBox(const Image& image, Box box) {
@@ -135,6 +71,33 @@ std::uint8_t blockMean(const Image& image, int x0, int y0, int x1, int y1, int c
   return static_cast<std::uint8_t>(sum * reciprocal >> 24);
 }
 
+/// nearest-exact: floor((o + 0.5) * in / out), all in float32.
+std::vector<int> nearestExactIndices(int inSize, int outSize) {
+  const float scale = static_cast<float>(inSize) / static_cast<float>(outSize);
+  std::vector<int> indices(static_cast<std::size_t>(outSize));
+  for (std::size_t o = 0; o < indices.size(); ++o) {
+    const auto index = static_cast<int>(std::floor((static_cast<float>(o) + 0.5F) * scale));
+    indices[o] = std::min(index, inSize - 1);
+  }
+  return indices;
+}
+
+Image pickPixels(const Image& image, const std::vector<int>& columns, const std::vector<int>& rows) {
+  Image out =
+      makeImage(static_cast<std::int64_t>(columns.size()), static_cast<std::int64_t>(rows.size()), image.channels);
+  const auto channels = static_cast<std::size_t>(image.channels);
+  for (int y = 0; y < out.height; ++y) {
+    const int from = rows[static_cast<std::size_t>(y)];
+    if (from < 0) continue;
+    std::uint8_t* target = out.row(y);
+    for (const int column : columns) {
+      if (column >= 0) std::copy_n(image.row(from) + static_cast<std::size_t>(column) * channels, channels, target);
+      target += channels;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Box fullBox(const Image& image) {
@@ -160,7 +123,10 @@ Image reduce(const Image& image, int fx, int fy) {
 Image resizeBox(const Image& image, int width, int height, Filter filter, Box box) {
   checkedBytes(width, height, image.channels);
   checkBox(image, box);
-  if (filter == Filter::kNearest) return pickNearest(image, width, height, box);
+  if (filter == Filter::kNearest) {
+    return pickPixels(image, nearestIndices(image.width, box.left, box.right, width),
+                      nearestIndices(image.height, box.top, box.bottom, height));
+  }
   const Kernel kernel = kernelOf(filter);
   const bool tall = image.height > std::int64_t{image.width} * 100 && height < image.height;
   if (!tall) return convolve(image, width, height, kernel, box);
@@ -184,6 +150,22 @@ Image resize(const Image& image, int width, int height, Filter filter, double re
   const Box box{0.0F, 0.0F, static_cast<float>(static_cast<double>(image.width) / fx),
                 static_cast<float>(static_cast<double>(image.height) / fy)};
   return resizeBox(reduced, width, height, filter, box);
+}
+
+Image resizeTorchvision(const Image& image, int width, int height, Filter filter) {
+  checkedBytes(width, height, image.channels);
+  if (filter == Filter::kBox || filter == Filter::kHamming) {
+    throw std::invalid_argument(
+        "resize filter: expected nearest, Lanczos, bilinear or bicubic in torchvision's form, got " +
+        std::to_string(static_cast<int>(filter)));
+  }
+  if (image.width == width && image.height == height) return image;
+  if (filter == Filter::kNearest) {
+    return pickPixels(image, nearestExactIndices(image.width, width), nearestExactIndices(image.height, height));
+  }
+  const Kernel kernel = kernelOf(filter);
+  const Image across = image.width == width ? image : alongRows(image, makeShortTaps(image.width, width, kernel));
+  return across.height == height ? across : alongColumns(across, makeShortTaps(image.height, height, kernel));
 }
 
 }  // namespace ved::image

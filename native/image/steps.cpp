@@ -16,15 +16,17 @@ struct PixelStep {
 
   Image operator()(const ResizeStep& s) const {
     checkedBytes(s.width, s.height, image.channels);  // before the sides are narrowed to int
-    return resize(image, static_cast<int>(s.width), static_cast<int>(s.height), s.filter, s.reducingGap);
+    const auto [width, height] = std::pair(static_cast<int>(s.width), static_cast<int>(s.height));
+    if (s.arithmetic == Arithmetic::kTorchvision) return resizeTorchvision(image, width, height, s.filter);
+    return resize(image, width, height, s.filter, s.reducingGap);
   }
   Image operator()(const CropStep& s) const { return crop(image, s.x, s.y, s.width, s.height); }
-  Image operator()(const CenterCropStep& s) const { return centerCrop(image, s.width, s.height); }
+  Image operator()(const CenterCropStep& s) const { return centerCrop(image, s.width, s.height, s.arithmetic); }
   Image operator()(const PadStep& s) const { return pad(image, {s.left, s.top, s.right, s.bottom}, s.value); }
   Image operator()(const PadCenteredStep& s) const { return padCentered(image, s.width, s.height, s.value); }
   Image operator()(const Rotate90Step& s) const { return rotate90(image, s.turns); }
   Image operator()(const OrientStep& s) const { return orient(image, s.orientation); }
-  Image operator()(const CropMarginStep& s) const { return cropMargin(image, s.threshold); }
+  Image operator()(const CropMarginStep& s) const { return cropMargin(image, s.threshold, s.arithmetic); }
   Image operator()(const FillTransparentStep& s) const { return fillTransparent(image, s.colour); }
   Image operator()(const ToRgbStep&) const { return toRgb(image); }
   Image operator()(const CmykToRgbStep&) const { return cmykToRgb(image); }

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "arithmetic.h"
 #include "colour.h"
 #include "filter.h"
 #include "image.h"
@@ -15,13 +16,15 @@ namespace ved::image {
 struct ResizeStep {
   std::int64_t width, height;
   Filter filter;
-  double reducingGap;  // 0: none
+  double reducingGap;  // 0: none; Pillow only
+  Arithmetic arithmetic = Arithmetic::kPillow;
 };
 struct CropStep {
   std::int64_t x, y, width, height;
 };
 struct CenterCropStep {
   std::int64_t width, height;
+  Arithmetic arithmetic = Arithmetic::kPillow;
 };
 struct PadStep {
   std::int64_t left, top, right, bottom;
@@ -39,6 +42,7 @@ struct OrientStep {
 };
 struct CropMarginStep {
   double threshold;
+  Arithmetic arithmetic = Arithmetic::kPillow;
 };
 struct FillTransparentStep {
   Rgb colour;

@@ -18,8 +18,8 @@ void checkTapCount(int outSize, double perPixel) {
                               std::to_string(outSize) + " pixels of " + std::to_string(perPixel) + " taps");
 }
 
-std::int32_t toFixed(double weight) {
-  const double scaled = weight * (1 << kWeightBits);
+std::int32_t toFixed(double weight, int bits) {
+  const double scaled = weight * (1 << bits);
   return static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
@@ -35,21 +35,18 @@ void weigh(std::vector<double>& scratch, int first, int count, double center, do
   for (int i = 0; i < count; ++i) scratch[static_cast<std::size_t>(i)] /= sum;
 }
 
-}  // namespace
-
-Taps makeTaps(int inSize, float begin, float end, int outSize, Kernel kernel) {
+/// Calls visit(o, first, count, weights) for every output pixel; `taps` gets its stride, first and count.
+template <class Visit>
+void forEachOutput(Taps& taps, int inSize, float begin, float end, int outSize, Kernel kernel, Visit visit) {
   const double scale = static_cast<double>(end - begin) / outSize;
   const double stretch = std::max(scale, 1.0);
   const double reach = kernel.support * stretch;
   const double perPixel = std::ceil(reach) * 2 + 1;
   checkTapCount(outSize, perPixel);
-
-  Taps taps;
   taps.stride = static_cast<int>(perPixel);
   const auto outputs = static_cast<std::size_t>(outSize);
   taps.first.resize(outputs);
   taps.count.resize(outputs);
-  taps.weight.resize(outputs * static_cast<std::size_t>(taps.stride));
   std::vector<double> scratch(static_cast<std::size_t>(taps.stride));
   for (std::size_t o = 0; o < outputs; ++o) {
     const double center = begin + (static_cast<double>(o) + 0.5) * scale;
@@ -58,10 +55,45 @@ Taps makeTaps(int inSize, float begin, float end, int outSize, Kernel kernel) {
     weigh(scratch, first, count, center, 1.0 / stretch, kernel);
     taps.first[o] = first;
     taps.count[o] = count;
-    std::int32_t* weight = taps.weight.data() + o * static_cast<std::size_t>(taps.stride);
-    for (int i = 0; i < count; ++i) weight[i] = toFixed(scratch[static_cast<std::size_t>(i)]);
+    visit(o, scratch);
   }
+}
+
+/// Rounds the weights of every output pixel to `bits` fractional bits.
+Taps fixedTaps(int bits, int inSize, float begin, float end, int outSize, Kernel kernel) {
+  Taps taps;
+  taps.bits = bits;
+  forEachOutput(taps, inSize, begin, end, outSize, kernel, [&](std::size_t o, const std::vector<double>& weights) {
+    const auto stride = static_cast<std::size_t>(taps.stride);
+    if (taps.weight.empty()) taps.weight.resize(static_cast<std::size_t>(outSize) * stride);
+    for (int i = 0; i < taps.count[o]; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      taps.weight[o * stride + at] = toFixed(weights[at], bits);
+    }
+  });
   return taps;
+}
+
+int shortBits(double largest) {
+  int bits = 0;
+  while (bits < kWeightBits && static_cast<int>(0.5 + largest * (1 << (bits + 1))) < (1 << 15)) ++bits;
+  return std::max(bits, 1);
+}
+
+}  // namespace
+
+Taps makeTaps(int inSize, float begin, float end, int outSize, Kernel kernel) {
+  return fixedTaps(kWeightBits, inSize, begin, end, outSize, kernel);
+}
+
+Taps makeShortTaps(int inSize, int outSize, Kernel kernel) {
+  const auto end = static_cast<float>(inSize);
+  Taps taps;
+  double largest = 0.0;
+  forEachOutput(taps, inSize, 0.0F, end, outSize, kernel, [&](std::size_t o, const std::vector<double>& weights) {
+    for (int i = 0; i < taps.count[o]; ++i) largest = std::max(largest, weights[static_cast<std::size_t>(i)]);
+  });
+  return fixedTaps(shortBits(largest), inSize, 0.0F, end, outSize, kernel);
 }
 
 }  // namespace ved::image

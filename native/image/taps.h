@@ -8,10 +8,12 @@
 
 namespace ved::image {
 
-inline constexpr int kWeightBits = 22;  // fractional bits: 32 - 8 (pixel) - 2 (headroom for negative lobes)
+inline constexpr int kWeightBits = 22;  // Pillow's fractional bits: 32 - 8 (pixel) - 2 (headroom for negative lobes)
 
-/// Output pixel o is clamp8((2^21 + sum over i < count[o] of weight[o * stride + i] * in[first[o] + i]) >> 22).
+/// Output pixel o is clamp8((2^(bits - 1) + sum over i < count[o] of weight[o * stride + i] * in[first[o] + i]) >>
+/// bits).
 struct Taps {
+  int bits = kWeightBits;
   int stride = 0;
   std::vector<int> first;
   std::vector<int> count;
@@ -25,5 +27,9 @@ struct Taps {
 ///   exclusive weight = kernel((tap - center + 0.5) / stretch), normalised to sum 1 in double, then 22 bits, half away
 ///   from zero
 Taps makeTaps(int inSize, float begin, float end, int outSize, Kernel kernel);
+
+/// The same taps of a whole axis with 16-bit weights, as torch interpolates 8-bit tensors: `bits` is the largest number
+/// up to 22 for which the largest weight of the axis, rounded, stays below 2^15; at least 1.
+Taps makeShortTaps(int inSize, int outSize, Kernel kernel);
 
 }  // namespace ved::image

@@ -50,6 +50,15 @@ VED_TEST(image_resize_keeps_constants_and_size) {
   }
 }
 
+VED_TEST(image_resize_torchvision) {
+  const Image pair = fromPixels({0, 100}, 2, 1, 1);
+  CHECK((resizeTorchvision(pair, 4, 1, Filter::kBilinear).data == Bytes{0, 25, 75, 100}));
+  CHECK((resizeTorchvision(pair, 4, 1, Filter::kNearest).data == Bytes{0, 0, 100, 100}));
+  CHECK_THROWS(resizeTorchvision(pair, 4, 1, Filter::kBox));
+  const Image same = noise(9, 8, 3, 3);
+  CHECK(resizeTorchvision(same, 9, 8, Filter::kLanczos).data == same.data);
+}
+
 VED_TEST(image_reduce_edges) {
   const Image out = reduce(numbered(5, 3), 2, 2);  // rows 0..4, 5..9, 10..14
   CHECK_EQ(out.width, 3);

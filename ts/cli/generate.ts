@@ -23,6 +23,7 @@ const FLAGS = {
   threads: { type: 'string' },
   'max-batch': { type: 'string' },
   'max-pixels': { type: 'string' },
+  'image-backend': { type: 'string' },
   batch: { type: 'string' },
   prompt: { type: 'string' },
   'post-process': { type: 'string' },
@@ -92,6 +93,7 @@ function loadOptions(values: Record<string, unknown>, session: Session): Pipelin
     threads: countFlag(values, 'threads'),
     maxBatch: countFlag(values, 'max-batch'),
     maxPixels: countFlag(values, 'max-pixels'),
+    imageBackend: values['image-backend'] as PipelineOptions['imageBackend'],
   });
   return { ...hubOptions(values), ...chosen, onProgress, signal: session.signal };
 }

@@ -24,6 +24,7 @@ Model
 Images
   --batch N              images per model call (16)
   --max-pixels N         refuse larger images
+  --image-backend B      pil (default) or torchvision: whose rounding is followed
 Text
   --prompt TEXT          text the decoder continues
   --post-process NAME    token2json (Donut: JSON), nougat (Markdown), mangaOcr

@@ -3,14 +3,18 @@ import { resolveSource, type ResolveOptions } from '../files/hub';
 import { openRepository } from '../files/repository';
 import { checkOptionNames } from './options';
 import { ImageProcessor } from './processor';
+import type { ImageBackend } from './settings';
 
-/** Where a Hub id is looked up; the same options as for models. */
-export type ImageProcessorLoadOptions = Pick<
+/** Where a Hub id is looked up, as for models, and whose rounding the processor follows. */
+export interface ImageProcessorLoadOptions extends Pick<
   ResolveOptions,
   'revision' | 'cacheDir' | 'localFilesOnly' | 'token' | 'onProgress' | 'signal'
->;
+> {
+  /** 'pil' (default): Pillow and numpy. 'torchvision': what transformers 5 computes where torchvision is installed. */
+  backend?: ImageBackend | undefined;
+}
 
-const LOAD_OPTION_NAMES = ['revision', 'cacheDir', 'localFilesOnly', 'token', 'onProgress', 'signal'];
+const LOAD_OPTION_NAMES = ['backend', 'revision', 'cacheDir', 'localFilesOnly', 'token', 'onProgress', 'signal'];
 
 /** Finds the image processor of a checkpoint. */
 export class AutoImageProcessor {
@@ -20,8 +24,9 @@ export class AutoImageProcessor {
    */
   static async fromPretrained(source: string, options: ImageProcessorLoadOptions = {}): Promise<ImageProcessor> {
     checkOptionNames(options, LOAD_OPTION_NAMES);
-    const folder = await resolveSource(source, { ...options, files: 'processor' });
-    return new ImageProcessor(await readProcessorConfig(folder));
+    const { backend, ...resolve } = options;
+    const folder = await resolveSource(source, { ...resolve, files: 'processor' });
+    return new ImageProcessor(await readProcessorConfig(folder), { backend });
   }
 }
 

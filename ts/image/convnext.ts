@@ -1,6 +1,6 @@
 import { ConfigError } from '../errors';
 import { shortestEdgeExtent, type Extent } from './geometry';
-import { BASE, centerCropSteps, resizeStep, SHORTEST, type ProcessorKind } from './kind';
+import { BASE, centerCropStep, centerCropSteps, resizeStep, SHORTEST, type ProcessorKind } from './kind';
 import type { ImageStep } from './native-image';
 import type { ProcessorSettings } from './settings';
 
@@ -18,7 +18,7 @@ function resizeSteps(image: Extent, settings: ProcessorSettings): ImageStep[] {
   const square = { width: side, height: side };
   if (side >= WARP_FROM) return [resizeStep(square, settings)];
   const resized = shortestEdgeExtent(image, Math.trunc(side / settings.cropPct));
-  return [resizeStep(resized, settings), { op: 'centerCrop', ...square }];
+  return [resizeStep(resized, settings), centerCropStep(square, settings)];
 }
 
 /** ConvNeXt, ResNet: below 384, shortest edge to size / crop_pct and centre crop; else warp to a square. Bicubic. */

@@ -31,10 +31,12 @@ export function pageSteps(
   return steps;
 }
 
-/** Filter 0 counts as unset for the thumbnail, as `resample or BICUBIC` does in transformers 5.18. */
+/** In the PIL form filter 0 counts as unset for the thumbnail, as `resample or BICUBIC` does in transformers 5.18. */
 function donutSteps(image: Extent, settings: ProcessorSettings): ImageStep[] {
-  const filter = settings.resample === 0 ? BICUBIC : settings.resample;
-  const page = pageSteps(image, settings, (to) => ({ op: 'resize', ...to, filter }));
+  const unset = settings.resample === 0 && settings.backend === 'pil';
+  const page = pageSteps(image, settings, (to) =>
+    resizeStep(to, unset ? { ...settings, resample: BICUBIC } : settings),
+  );
   return [...page, ...centerCropSteps(settings)];
 }
 

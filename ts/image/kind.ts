@@ -1,5 +1,5 @@
 import { targetExtent, exactExtent, type Extent } from './geometry';
-import type { ImageStep } from './native-image';
+import type { Arithmetic, ImageStep } from './native-image';
 import type { ProcessorSettings, SizeForms } from './settings';
 
 /** An image processor as data: its defaults and the steps that lead from an image to the model's pixels. */
@@ -39,18 +39,29 @@ export const BASE: ProcessorSettings = {
   doAlignLongAxis: false,
   doCropMargin: false,
   cropPct: 224 / 256,
+  backend: 'pil',
 };
 
 export const SQUARE: SizeForms = { square: true, widthFirst: false };
 export const SHORTEST: SizeForms = { square: false, widthFirst: false };
 
+/** The arithmetic of steps under these settings. */
+export function arithmeticOf({ backend }: ProcessorSettings): Arithmetic | undefined {
+  return backend === 'torchvision' ? 'torchvision' : undefined;
+}
+
 /** resize to `size`, if it changes anything. */
 export function resizeStep(to: Extent, settings: ProcessorSettings): ImageStep {
-  return { op: 'resize', width: to.width, height: to.height, filter: settings.resample };
+  const arithmetic = arithmeticOf(settings);
+  return { op: 'resize', width: to.width, height: to.height, filter: settings.resample, arithmetic };
+}
+
+export function centerCropStep(to: Extent, settings: ProcessorSettings): ImageStep {
+  return { op: 'centerCrop', ...to, arithmetic: arithmeticOf(settings) };
 }
 
 export function centerCropSteps(settings: ProcessorSettings): ImageStep[] {
-  return settings.doCenterCrop ? [{ op: 'centerCrop', ...exactExtent(settings.cropSize, 'crop_size') }] : [];
+  return settings.doCenterCrop ? [centerCropStep(exactExtent(settings.cropSize, 'crop_size'), settings)] : [];
 }
 
 /** Resize, then centre crop: every processor without rules of its own. */

@@ -4,6 +4,9 @@ import { loadNative } from '../native/load';
 /** Pillow's numbers: 0 nearest, 1 Lanczos, 2 bilinear, 3 bicubic, 4 box, 5 Hamming. */
 export type Resample = 0 | 1 | 2 | 3 | 4 | 5;
 
+/** Whose rounding a step follows: Pillow's and numpy's (absent), or torchvision's on 8-bit tensors. */
+export type Arithmetic = 'torchvision';
+
 /** The steps of native/image/steps.h, in the same words. `normalize` may only come last. */
 export type ImageStep =
   | {
@@ -12,9 +15,15 @@ export type ImageStep =
       readonly height: number;
       readonly filter: Resample;
       readonly reducingGap?: number;
+      readonly arithmetic?: Arithmetic | undefined;
     }
   | { readonly op: 'crop'; readonly x: number; readonly y: number; readonly width: number; readonly height: number }
-  | { readonly op: 'centerCrop'; readonly width: number; readonly height: number }
+  | {
+      readonly op: 'centerCrop';
+      readonly width: number;
+      readonly height: number;
+      readonly arithmetic?: Arithmetic | undefined;
+    }
   | {
       readonly op: 'pad';
       readonly left: number;
@@ -26,7 +35,7 @@ export type ImageStep =
   | { readonly op: 'padCentered'; readonly width: number; readonly height: number; readonly value: number }
   | { readonly op: 'rotate90'; readonly turns: number } // clockwise
   | { readonly op: 'orient'; readonly orientation: number } // EXIF, 1 to 8
-  | { readonly op: 'cropMargin'; readonly threshold: number }
+  | { readonly op: 'cropMargin'; readonly threshold: number; readonly arithmetic?: Arithmetic | undefined }
   | { readonly op: 'fillTransparent'; readonly red: number; readonly green: number; readonly blue: number }
   | { readonly op: 'toRgb' }
   | { readonly op: 'cmykToRgb' }
@@ -36,6 +45,7 @@ export type ImageStep =
       readonly rescale?: number;
       readonly mean?: readonly number[];
       readonly std?: readonly number[];
+      readonly arithmetic?: Arithmetic | undefined;
     };
 
 /** Float32 planes [channels, height, width] after `normalize`, else bytes [height, width, channels]. */

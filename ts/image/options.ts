@@ -1,6 +1,6 @@
 import { OptionError } from '../errors';
 import { nearest } from '../names';
-import { SETTING_NAMES } from './settings';
+import { SETTING_NAMES, type ImageBackend } from './settings';
 
 /** Options of `preprocess`: any setting of the processor for this call, in camelCase; sizes as in the config file. */
 export interface PreprocessOptions {
@@ -19,6 +19,8 @@ export interface PreprocessOptions {
   readonly doAlignLongAxis?: boolean;
   readonly doCropMargin?: boolean;
   readonly cropPct?: number;
+  /** Whose rounding is followed; see docs/images.md. Default: the processor's own, 'pil' unless it was made with another. */
+  readonly backend?: ImageBackend;
   /** Make the image grey first (Pillow's `convert('L').convert('RGB')`), as the manga-ocr package does. Default false. */
   readonly grayscale?: boolean;
   /** Images of more pixels are refused before they are decoded. Default 178956970, as in Pillow. */
@@ -26,7 +28,13 @@ export interface PreprocessOptions {
   readonly signal?: AbortSignal;
 }
 
-export const PREPROCESS_OPTION_NAMES: readonly string[] = [...SETTING_NAMES, 'grayscale', 'maxPixels', 'signal'];
+export const PREPROCESS_OPTION_NAMES: readonly string[] = [
+  ...SETTING_NAMES,
+  'backend',
+  'grayscale',
+  'maxPixels',
+  'signal',
+];
 
 /** Refuses unknown names, naming the nearest known one. */
 export function checkOptionNames(options: object, known: readonly string[]): void {

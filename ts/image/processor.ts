@@ -1,10 +1,16 @@
 import { ImageError, OptionError, UnsupportedError } from '../errors';
 import { decodeImage } from './decode';
-import type { ProcessorKind } from './kind';
+import { arithmeticOf, type ProcessorKind } from './kind';
 import { runPixelSteps, runPlaneSteps, type ImageStep } from './native-image';
 import { checkOptionNames, PREPROCESS_OPTION_NAMES, type PreprocessOptions } from './options';
 import { kindOf } from './registry';
-import { settingsFromConfig, settingsFromOptions, type ProcessorSettings } from './settings';
+import {
+  readBackend,
+  settingsFromConfig,
+  settingsFromOptions,
+  type ImageBackend,
+  type ProcessorSettings,
+} from './settings';
 import type { ImageInput, Tensor } from './types';
 
 /** An ImageError of a batch says which image it is about. */
@@ -17,15 +23,19 @@ export type PreprocessOutcome =
 /** Images in work at once: as many as Node's thread pool takes, so that memory does not grow with the batch. */
 const CONCURRENCY = 4;
 
-/** Turns images into a model's pixel values, by the PIL rules of transformers 5.18. */
+/** Turns images into a model's pixel values, by the PIL rules of transformers 5.18 or, if asked, by the torchvision ones. */
 export class ImageProcessor {
   private readonly kind: ProcessorKind;
   readonly settings: ProcessorSettings;
 
   /** `config` is the content of preprocessor_config.json, or the `image_processor` of processor_config.json. */
-  constructor(private readonly config: Readonly<Record<string, unknown>>) {
+  constructor(
+    private readonly config: Readonly<Record<string, unknown>>,
+    options: { readonly backend?: ImageBackend | undefined } = {},
+  ) {
     this.kind = kindOf(config);
-    this.settings = settingsFromConfig(this.kind.defaults, config, this.kind.sizeForms);
+    const defaults = { ...this.kind.defaults, backend: readBackend(options.backend, 'pil') };
+    this.settings = settingsFromConfig(defaults, config, this.kind.sizeForms);
     this.checkSupported(this.settings);
   }
 
@@ -105,6 +115,10 @@ export class ImageProcessor {
   }
 
   private checkSupported(settings: ProcessorSettings): void {
+    if (settings.backend === 'torchvision' && settings.resample > 3) {
+      const message = `resample: expected 0 to 3 with the backend torchvision, which has no filter ${settings.resample}`;
+      throw new UnsupportedError('UNSUPPORTED_IMAGE_OPTION', message);
+    }
     const on = this.kind.unsupported.find((name) => settings[name] === true);
     if (on === undefined) return;
     throw new UnsupportedError('UNSUPPORTED_IMAGE_OPTION', `${on}: expected false for ${this.kind.name}, got true`);
@@ -116,6 +130,7 @@ function normalizeStep(settings: ProcessorSettings): ImageStep {
     op: 'normalize',
     ...(settings.doRescale && { rescale: settings.rescaleFactor }),
     ...(settings.doNormalize && { mean: settings.imageMean, std: settings.imageStd }),
+    arithmetic: arithmeticOf(settings),
   };
 }
 

@@ -7,7 +7,10 @@ export type Size =
   | { readonly kind: 'shortestEdge'; readonly shortest: number; readonly longest?: number }
   | { readonly kind: 'within'; readonly maxHeight: number; readonly maxWidth: number };
 
-/** The settings of an image processor; the names are those of preprocessor_config.json in camelCase. */
+/** Which form of transformers' processors is followed: Pillow and numpy, or torchvision (transformers 5 where installed). */
+export type ImageBackend = 'pil' | 'torchvision';
+
+/** The settings of an image processor; but for `backend` the names are those of preprocessor_config.json in camelCase. */
 export interface ProcessorSettings {
   readonly doResize: boolean;
   readonly size: Size;
@@ -24,7 +27,11 @@ export interface ProcessorSettings {
   readonly doAlignLongAxis: boolean;
   readonly doCropMargin: boolean;
   readonly cropPct: number;
+  /** Never from a file: the names there say Fast or not, whatever computed the pixels. */
+  readonly backend: ImageBackend;
 }
+
+type FileSetting = Exclude<keyof ProcessorSettings, 'backend'>;
 
 /** How a processor reads the short forms of a size. */
 export interface SizeForms {
@@ -43,7 +50,7 @@ interface Field {
   readonly fail: (expected: string) => Error;
 }
 
-const SNAKE_KEYS: Readonly<Record<keyof ProcessorSettings, string>> = {
+const SNAKE_KEYS: Readonly<Record<FileSetting, string>> = {
   doResize: 'do_resize',
   size: 'size',
   resample: 'resample',
@@ -61,8 +68,8 @@ const SNAKE_KEYS: Readonly<Record<keyof ProcessorSettings, string>> = {
   cropPct: 'crop_pct',
 };
 
-/** The names of all settings, as options are spelled. */
-export const SETTING_NAMES = Object.keys(SNAKE_KEYS) as (keyof ProcessorSettings)[];
+/** The names of the settings a file may hold, as options are spelled. */
+export const SETTING_NAMES = Object.keys(SNAKE_KEYS) as FileSetting[];
 
 /** `base` with the values of a preprocessor_config.json; null and absent keys keep the default, unknown keys are ignored. */
 export function settingsFromConfig(
@@ -79,12 +86,20 @@ export function settingsFromOptions(
   options: Readonly<Record<string, unknown>>,
   forms: SizeForms,
 ): ProcessorSettings {
-  return overlay(base, (name) => [name, options[name]], forms, OptionError);
+  const backend = readBackend(options['backend'], base.backend);
+  return overlay({ ...base, backend }, (name) => [name, options[name]], forms, OptionError);
+}
+
+/** A backend given as an option, else `fallback`. */
+export function readBackend(value: unknown, fallback: ImageBackend): ImageBackend {
+  if (value === undefined) return fallback;
+  if (value === 'pil' || value === 'torchvision') return value;
+  throw new OptionError('INVALID_OPTION', `backend: expected 'pil' or 'torchvision', got ${JSON.stringify(value)}`);
 }
 
 function overlay(
   base: ProcessorSettings,
-  look: (name: keyof ProcessorSettings) => [string, unknown],
+  look: (name: FileSetting) => [string, unknown],
   forms: SizeForms,
   fail: Fail,
 ): ProcessorSettings {
@@ -103,7 +118,7 @@ function overlay(
   return result as unknown as ProcessorSettings;
 }
 
-function readSetting(name: keyof ProcessorSettings, field: Field, forms: SizeForms): unknown {
+function readSetting(name: FileSetting, field: Field, forms: SizeForms): unknown {
   switch (name) {
     case 'size':
       return readSize(field, forms);

@@ -26,7 +26,18 @@ export {
   VedError,
   WeightsError,
 } from './errors';
-export { DeiTConfig, GPT2Config, TrOCRConfig, ViTConfig } from './arch/config';
+export {
+  BartConfig,
+  BertConfig,
+  CamembertConfig,
+  DeiTConfig,
+  GPT2Config,
+  MBartConfig,
+  RobertaConfig,
+  TrOCRConfig,
+  ViTConfig,
+  XLMRobertaConfig,
+} from './arch/config';
 export type { DecoderConfig, EncoderConfig } from './arch/config';
 export {
   pipeline,

@@ -21,13 +21,13 @@ constexpr std::array<std::pair<const char*, Activation>, 12> kActivations{{
     {"mish", Activation::Mish},
 }};
 
+}  // namespace
+
 const char* activationName(Activation activation) {
   for (const auto& [label, value] : kActivations)
     if (value == activation) return label;
   return "identity";
 }
-
-}  // namespace
 
 Activation readActivation(const Reader& r, const char* name) {
   const std::string text = r.string(name);

@@ -4,6 +4,7 @@
 
 namespace ved::addon {
 
+const char* activationName(Activation activation);
 Activation readActivation(const Reader& reader, const char* name);
 spec::TensorRef readRef(const Reader& reader, const char* name);
 spec::Linear readLinear(const Reader& reader);
@@ -28,7 +29,10 @@ class SpecWriter {
   Napi::Object self(const spec::SelfAttention& value) const;
   Napi::Object cross(const spec::CrossAttention& value) const;
   Napi::Object encoder(const spec::EncoderSpec& value) const;
+  Napi::Object positionIds(const spec::PositionIds& value) const;
   Napi::Object positions(const spec::DecoderPositions& value) const;
+  Napi::Object decoderEmbedding(const spec::DecoderEmbedding& value) const;
+  Napi::Value headTransform(const std::optional<spec::HeadTransform>& value) const;
   Napi::Object decoder(const spec::DecoderSpec& value) const;
 
  private:

@@ -74,7 +74,7 @@ std::vector<float> Engine::readOwned(int64_t buffer, int64_t first, int64_t coun
 
 std::string Engine::dumpPlan(const std::string& entry) const {
   std::lock_guard lock(mutex_);
-  return plans_[entry == "encode" ? 0 : entry == "cross" ? 1 : 2];
+  return plans_[entry == "encode" ? 0 : entry == "cross" ? 1 : entry == "head" ? 3 : 2];
 }
 
 // Before any weight is packed: the pool is gone by the time the backend makes its own.
@@ -102,6 +102,7 @@ void Engine::main(spec::ModelSpec spec, TensorTable table, std::function<void(Re
     plans_[0] = model->dumpPlan("encode");
     plans_[1] = model->dumpPlan("cross");
     plans_[2] = model->dumpPlan("decode");
+    plans_[3] = model->dumpPlan("head");
     memory_.weights = model->weightBytes() + masters;
   } catch (...) {
     onError(std::current_exception());

@@ -110,7 +110,7 @@ class Engine {
   std::atomic<bool> stop_{false};
   Memory memory_;
   std::shared_ptr<const OwnedTensors> owned_;  // set while loading
-  std::string plans_[3];
+  std::string plans_[4];
   std::thread thread_;  // last: starts when everything else exists
 };
 

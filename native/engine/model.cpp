@@ -7,7 +7,7 @@
 namespace ved::engine {
 namespace {
 
-constexpr size_t kPlanLimit = 16;  // (entry, bucket) pairs kept
+constexpr size_t kPlanLimit = 32;  // (entry, bucket) pairs kept
 constexpr size_t kGridLimit = 4;   // interpolated position tables kept
 
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
@@ -33,9 +33,10 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
       encode_(plan::lowerEncoder(spec_.encoder, weights_)),
       cross_(plan::lowerCross(spec_, weights_)),
       decode_(plan::lowerDecoder(spec_.decoder, weights_)),
+      head_(plan::lowerHead(spec_.decoder, weights_)),
       runner_(*backend_, spec_, weights_) {
   if (!options.fuse || !backend_->fusesEpilogues()) return;
-  for (plan::Program* program : {&encode_, &cross_, &decode_}) plan::fuse(*program);
+  for (plan::Program* program : {&encode_, &cross_, &decode_, &head_}) plan::fuse(*program);
 }
 
 int64_t Model::encoderTokens(int64_t height, int64_t width) const {
@@ -101,20 +102,17 @@ void Model::decode(float* hidden, plan::Bindings bindings) {
 }
 
 void Model::head(const float* hidden, int64_t rows, float* logits) {
-  ops::LinearArgs args{};
-  args.weight = weights_.head.get();
-  args.x = hidden;
-  args.ldx = spec_.decoder.hiddenSize;
-  args.y = logits;
-  args.ldy = spec_.decoder.vocabSize;
-  args.rows = rows;
-  args.useBias = weights_.head->hasBias;
-  trace_.run("head", rows, backend_->name(), backend_->threads(), [&] { backend_->linear(args); });
+  plan::Bindings bindings;
+  bindings.tokens = rows;
+  bindings.input = hidden;
+  bindings.output = logits;
+  run(head_, bucket(rows), 0, bindings);
 }
 
 std::string Model::dumpPlan(const std::string& entry) const {
   if (entry == "encode") return plan::dump(encode_);
   if (entry == "cross") return plan::dump(cross_);
+  if (entry == "head") return plan::dump(head_);
   return plan::dump(decode_);
 }
 
@@ -133,12 +131,15 @@ std::vector<int64_t> Model::crossWidths() const {
 }
 
 void Model::positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const {
-  if (const auto* learned = std::get_if<spec::LearnedPositions>(&spec_.decoder.embedding.positions)) {
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<int32_t>(past + i + learned->offset);
+  const spec::PositionIds& rule =
+      std::visit([](const auto& positions) -> const spec::PositionIds& { return positions.ids; },
+                 spec_.decoder.embedding.positions);
+  if (const auto* sequential = std::get_if<spec::SequentialIds>(&rule)) {
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<int32_t>(past + i + sequential->offset);
     return;
   }
   // Pads take the pad row and do not count within the chunk that is fed; cached positions all count.
-  const int32_t pad = std::get<spec::SinusoidalPositions>(spec_.decoder.embedding.positions).padTokenId;
+  const int32_t pad = std::get<spec::NonPadIds>(rule).padTokenId;
   int64_t seen = past;
   for (int64_t i = 0; i < count; ++i) out[i] = ids[i] == pad ? pad : static_cast<int32_t>(++seen + pad);
 }

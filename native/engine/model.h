@@ -59,7 +59,7 @@ class Model {
   spec::ModelSpec spec_;
   std::unique_ptr<ops::Backend> backend_;
   plan::ModelWeights weights_;
-  plan::Program encode_, cross_, decode_;
+  plan::Program encode_, cross_, decode_, head_;
   plan::Runner runner_;
   Trace trace_;
   struct Plan {

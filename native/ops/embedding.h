@@ -21,13 +21,13 @@ struct AssembleTokensArgs {
   int64_t batch, prefix, patchTokens, width;
 };
 
-// out[t] = scale * table[id[t]] + positions[positionId[t]]
+// out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term
 struct EmbedTokensArgs {
   const float* table;          // [vocab, width]
-  const float* positions;      // [positionRows, width]
+  const float* positions;      // [positionRows, width] or nullptr
   float* out;                  // [tokens, width]
   const int32_t* ids;          // [tokens], already checked against the vocabulary
-  const int32_t* positionIds;  // [tokens], already offset and checked
+  const int32_t* positionIds;  // [tokens], already offset and checked; unused without positions
   int64_t tokens, width;
   float scale;
 };

@@ -35,10 +35,14 @@ class Builder {
   int linear(const std::string& name, int in, const ops::LinearWeight& weight,
              Activation activation = Activation::Identity, RowKind rows = RowKind::Token) {
     const int out = value(name, weight.out, rows);
+    linearInto(in, out, weight, activation);
+    return out;
+  }
+
+  void linearInto(int in, int out, const ops::LinearWeight& weight, Activation activation = Activation::Identity) {
     push(OpKind::Linear, in, out).weight = &weight;
     if (weight.hasBias) push(OpKind::AddBias, out, out).weight = &weight;
     if (activation != Activation::Identity) push(OpKind::Activate, out, out).activation = activation;
-    return out;
   }
 
   void norm(int in, int out, const NormWeights& norm) { push(OpKind::LayerNorm, in, out).norm = &norm; }

@@ -6,13 +6,13 @@ namespace ved::plan {
 namespace {
 
 // fairseq-style table used by TrOCR (transformers modeling_trocr.py, TrOCRSinusoidalPositionalEmbedding): sines fill
-// the first half of a row, cosines the second; the pad row is zero. All arithmetic in float32 to match.
+// the first half of a row, cosines the second; one row is zero. All arithmetic in float32 to match.
 std::vector<float> sinusoidalTable(const spec::SinusoidalPositions& positions, int64_t width) {
   const int64_t half = width / 2;
   std::vector<float> table(static_cast<size_t>(positions.rows * width), 0.f);
   const float step = static_cast<float>(std::log(10000.0) / static_cast<double>(half - 1));
   for (int64_t row = 0; row < positions.rows; ++row) {
-    if (row == positions.padTokenId) continue;
+    if (row == positions.zeroRow) continue;
     float* out = table.data() + row * width;
     for (int64_t j = 0; j < half; ++j) {
       const float angle = static_cast<float>(row) * std::exp(static_cast<float>(j) * -step);
@@ -23,18 +23,38 @@ std::vector<float> sinusoidalTable(const spec::SinusoidalPositions& positions, i
   return table;
 }
 
+std::vector<float> positionTable(Loader& load, const spec::DecoderEmbedding& embedding) {
+  if (const auto* stored = std::get_if<spec::TablePositions>(&embedding.positions))
+    return load.vector(stored->table, stored->rows * embedding.width);
+  std::vector<float> table = sinusoidalTable(std::get<spec::SinusoidalPositions>(embedding.positions), embedding.width);
+  load.bytes += table.size() * sizeof(float);
+  return table;
+}
+
+// Every token reads exactly one position row, so what is added to all of them is added to the table.
+void addConstants(Loader& load, const spec::DecoderEmbedding& embedding, std::vector<float>& positions) {
+  const size_t width = static_cast<size_t>(embedding.width);
+  for (const spec::ConstantRow& constant : embedding.constants) {
+    const std::vector<float> row = load.firstRow(constant.table, constant.rows, embedding.width);
+    for (size_t i = 0; i < positions.size(); ++i) positions[i] += row[i % width];
+  }
+}
+
+void loadEmbedding(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
+  const spec::DecoderEmbedding& embedding = decoder.embedding;
+  w.tokenTable = load.vector(embedding.table, decoder.vocabSize * embedding.width);
+  w.tokenNorm = load.norm(embedding.tokenNorm, embedding.width);
+  w.decoderPositions = positionTable(load, embedding);
+  addConstants(load, embedding, w.decoderPositions);
+  w.embeddingNorm = load.norm(embedding.norm, embedding.width);
+  if (embedding.projection) w.embeddingProjection = load.linear(*embedding.projection);
+}
+
 }  // namespace
 
 void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
   const int64_t width = decoder.hiddenSize;
-  w.tokenTable = load.vector(decoder.embedding.table, decoder.vocabSize * width);
-  if (const auto* learned = std::get_if<spec::LearnedPositions>(&decoder.embedding.positions)) {
-    w.decoderPositions = load.vector(learned->table, learned->rows * width);
-  } else {
-    w.decoderPositions = sinusoidalTable(std::get<spec::SinusoidalPositions>(decoder.embedding.positions), width);
-    load.bytes += w.decoderPositions.size() * sizeof(float);
-  }
-  w.embeddingNorm = load.norm(decoder.embedding.norm, width);
+  loadEmbedding(load, decoder, w);
   for (const spec::DecoderLayer& layer : decoder.layers) {
     const spec::CrossAttention& cross = layer.crossAttention;
     w.decoderLayers.push_back({{load.linear(layer.selfAttention.qkv), load.linear(layer.selfAttention.output)},
@@ -45,6 +65,10 @@ void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w
                                loadMlp(load, layer.mlp)});
   }
   w.decoderFinalNorm = load.norm(decoder.finalNorm, width);
+  if (decoder.headTransform) {
+    w.headDense = load.linear(decoder.headTransform->dense);
+    w.headNorm = load.norm(decoder.headTransform->norm, decoder.headTransform->dense.out);
+  }
   w.head = load.linear(decoder.head);
 }
 

@@ -24,6 +24,15 @@ class Loader {
     return reader_.readAll(tensor);
   }
 
+  // The first of a table's `rows` rows.
+  std::vector<float> firstRow(spec::TensorRef tensor, int64_t rows, int64_t width) {
+    checkpoint();
+    expectElements(tensor, rows * width);
+    std::vector<float> row(static_cast<size_t>(width));
+    reader_.read(tensor, 0, width, row.data());
+    return row;
+  }
+
   NormWeights norm(const spec::Norm& norm, int64_t width) {
     return {vector(norm.weight, width), vector(norm.bias, width), static_cast<float>(norm.eps)};
   }

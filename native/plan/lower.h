@@ -10,5 +10,7 @@ Program lowerEncoder(const spec::EncoderSpec& spec, const ModelWeights& weights)
 Program lowerCross(const spec::ModelSpec& spec, const ModelWeights& weights);
 // token ids -> hidden states [tokens, H] after the final norm, reading and writing the caches
 Program lowerDecoder(const spec::DecoderSpec& spec, const ModelWeights& weights);
+// hidden states [rows, H] -> logits [rows, V]
+Program lowerHead(const spec::DecoderSpec& spec, const ModelWeights& weights);
 
 }  // namespace ved::plan

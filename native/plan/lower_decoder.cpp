@@ -22,6 +22,18 @@ void decoderLayer(Builder& b, int x, const spec::DecoderSpec& decoder, size_t in
   residual(b, x, decoder.normPosition, w.mlpNorm, [&](int in) { return mlp(b, in, layer.mlp, w.mlp); });
 }
 
+// Token rows, then position rows: fusion makes one op of the two where no norm stands between them.
+void embed(Builder& b, int x, const spec::DecoderEmbedding& embedding, const ModelWeights& weights) {
+  const int rows = embedding.projection ? b.value("embedded", embedding.width) : x;
+  b.push(OpKind::EmbedTokens, -1, rows);
+  if (weights.tokenNorm) b.norm(rows, rows, *weights.tokenNorm);
+  const int positions = b.value("positions", embedding.width);
+  b.push(OpKind::EmbedPositions, -1, positions);
+  b.add(rows, positions);
+  if (weights.embeddingNorm) b.norm(rows, rows, *weights.embeddingNorm);
+  if (embedding.projection) b.linearInto(rows, x, *weights.embeddingProjection);
+}
+
 }  // namespace
 
 Program lowerCross(const spec::ModelSpec& spec, const ModelWeights& weights) {
@@ -39,8 +51,7 @@ Program lowerCross(const spec::ModelSpec& spec, const ModelWeights& weights) {
 Program lowerDecoder(const spec::DecoderSpec& spec, const ModelWeights& weights) {
   Builder b("decode");
   const int x = b.value("x", spec.hiddenSize, RowKind::Token, true);
-  b.push(OpKind::EmbedTokens, -1, x);
-  if (weights.embeddingNorm) b.norm(x, x, *weights.embeddingNorm);
+  embed(b, x, spec.embedding, weights);
   b.tap(x);
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     decoderLayer(b, x, spec, i, weights.decoderLayers[i]);
@@ -50,6 +61,20 @@ Program lowerDecoder(const spec::DecoderSpec& spec, const ModelWeights& weights)
   if (weights.decoderFinalNorm) b.norm(x, x, *weights.decoderFinalNorm);
   b.tap(x);
   b.program.output = x;
+  return std::move(b.program);
+}
+
+Program lowerHead(const spec::DecoderSpec& spec, const ModelWeights& weights) {
+  Builder b("head");
+  int states = b.value("hidden", spec.hiddenSize, RowKind::Token, true);
+  b.program.input = states;
+  if (spec.headTransform) {
+    states = b.linear("transformed", states, *weights.headDense, spec.headTransform->activation);
+    b.norm(states, states, *weights.headNorm);
+  }
+  const int logits = b.value("logits", spec.vocabSize, RowKind::Token, true);
+  b.linearInto(states, logits, *weights.head);
+  b.program.output = logits;
   return std::move(b.program);
 }
 

@@ -27,6 +27,16 @@ bool canAbsorbAdd(const Program& program, size_t next, const Op& linear) {
          !readLater(program, next + 1, linear.out);
 }
 
+// Token rows, position rows, their sum: `at` begins the three and nobody else reads the position rows.
+bool canAbsorbPositions(const Program& program, size_t at) {
+  const std::vector<Op>& ops = program.ops;
+  if (at + 2 >= ops.size() || ops[at].kind != OpKind::EmbedTokens || ops[at + 1].kind != OpKind::EmbedPositions)
+    return false;
+  const Op& add = ops[at + 2];
+  return add.kind == OpKind::Add && add.in == ops[at + 1].out && add.out == ops[at].out &&
+         !readLater(program, at + 3, add.in);
+}
+
 struct Life {
   int first = -1, last = -1;
 };
@@ -70,6 +80,8 @@ const char* kindName(OpKind kind) {
       return "assemble_tokens";
     case OpKind::EmbedTokens:
       return "embed_tokens";
+    case OpKind::EmbedPositions:
+      return "embed_positions";
     case OpKind::Linear:
       return "linear";
     case OpKind::AddBias:
@@ -119,6 +131,10 @@ void fuse(Program& program) {
       }
       i = next - 1;
     }
+    if (canAbsorbPositions(program, i)) {
+      op.usePositions = true;
+      i += 2;
+    }
     fused.push_back(op);
   }
   ops = std::move(fused);
@@ -150,6 +166,7 @@ std::string dump(const Program& program) {
     if (op.weight) text += " [" + std::to_string(op.weight->out) + "x" + std::to_string(op.weight->in) + "]";
     if (op.useBias) text += " +bias";
     if (op.activation != Activation::Identity) text += " act=" + std::to_string(static_cast<int>(op.activation));
+    if (op.usePositions) text += " +positions";
     if (op.residual >= 0) text += " +residual";
     text += "\n";
   }

@@ -15,7 +15,8 @@ namespace ved::plan {
 enum class OpKind : uint8_t {
   Patches,         // pixels -> in-order patches
   AssembleTokens,  // prefix tokens + patches + positions
-  EmbedTokens,     // ids -> rows
+  EmbedTokens,     // ids -> rows; fused form: positions added
+  EmbedPositions,  // position ids -> rows
   Linear,          // fused form: bias, activation and residual inside
   AddBias,
   Activate,
@@ -47,6 +48,7 @@ struct Op {
   const ops::LinearWeight* weight = nullptr;
   const NormWeights* norm = nullptr;
   bool useBias = false;
+  bool usePositions = false;  // fused EmbedPositions
   Activation activation = Activation::Identity;
   int residual = -1;  // fused Add
   int layer = -1;

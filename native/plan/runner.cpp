@@ -46,8 +46,13 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
       break;
     }
     case OpKind::EmbedTokens:
-      backend_.embedTokens({weights_.tokenTable.data(), weights_.decoderPositions.data(), at(program, op.out, b), b.ids,
-                            b.positionIds, b.tokens, width(op.out), static_cast<float>(spec_.decoder.embedding.scale)});
+      backend_.embedTokens({weights_.tokenTable.data(), op.usePositions ? weights_.decoderPositions.data() : nullptr,
+                            at(program, op.out, b), b.ids, b.positionIds, b.tokens, width(op.out),
+                            static_cast<float>(spec_.decoder.embedding.scale)});
+      break;
+    case OpKind::EmbedPositions:
+      backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), b.positionIds, nullptr,
+                            b.tokens, width(op.out), 1.f});
       break;
     case OpKind::Linear: {
       ops::LinearArgs args{};

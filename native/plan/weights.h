@@ -48,11 +48,14 @@ struct ModelWeights {
   std::vector<EncoderLayerWeights> encoderLayers;
   std::optional<NormWeights> encoderFinalNorm;
   LinearPtr projection;
-  std::vector<float> tokenTable;        // [V, H]
-  std::vector<float> decoderPositions;  // [rows, H]
-  std::optional<NormWeights> embeddingNorm;
+  std::vector<float> tokenTable;        // [V, width]
+  std::vector<float> decoderPositions;  // [rows, width], the embedding's constant rows added
+  std::optional<NormWeights> tokenNorm, embeddingNorm;
+  LinearPtr embeddingProjection;
   std::vector<DecoderLayerWeights> decoderLayers;
   std::optional<NormWeights> decoderFinalNorm;
+  LinearPtr headDense;
+  std::optional<NormWeights> headNorm;
   LinearPtr head;
   size_t bytes = 0;
 };

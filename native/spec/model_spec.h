@@ -81,21 +81,45 @@ struct EncoderSpec {
   std::optional<Norm> finalNorm;
 };
 
-struct LearnedPositions {
-  TensorRef table = -1;
-  int64_t rows = 0, offset = 0;
+struct SequentialIds {
+  int64_t offset = 0;
 };
-struct SinusoidalPositions {
-  int64_t rows = 0;
+struct NonPadIds {
   int32_t padTokenId = 0;
 };
-using DecoderPositions = std::variant<LearnedPositions, SinusoidalPositions>;
+using PositionIds = std::variant<SequentialIds, NonPadIds>;
+
+struct TablePositions {
+  TensorRef table = -1;
+  int64_t rows = 0;
+  PositionIds ids;
+};
+struct SinusoidalPositions {
+  int64_t rows = 0, zeroRow = 0;
+  PositionIds ids;
+};
+using DecoderPositions = std::variant<TablePositions, SinusoidalPositions>;
+
+struct ConstantRow {
+  TensorRef table = -1;
+  int64_t rows = 0;
+};
 
 struct DecoderEmbedding {
   TensorRef table = -1;
+  int64_t width = 0;
   double scale = 1;
+  std::optional<Norm> tokenNorm;
   DecoderPositions positions;
+  std::vector<ConstantRow> constants;
   std::optional<Norm> norm;
+  std::optional<Linear> projection;
+};
+
+struct HeadTransform {
+  Linear dense;
+  Activation activation = Activation::Identity;
+  Norm norm;
 };
 
 struct DecoderLayer {
@@ -113,6 +137,7 @@ struct DecoderSpec {
   NormPosition normPosition = NormPosition::Pre;
   std::vector<DecoderLayer> layers;
   std::optional<Norm> finalNorm;
+  std::optional<HeadTransform> headTransform;
   Linear head;
 };
 

@@ -67,6 +67,14 @@ VED_TEST(assemble_and_embed_equal_reference) {
         makeReferenceBackend()->embedTokens(b);
         // The product may round once more than in the reference: |1.7 x| + |position| <= 2.7.
         for (size_t i = 0; i < e.size(); ++i) checkClose(e[i], wantE[i], 2 * 2.7 * kEps, "embed");
+        b.out = e.data();
+        b.positions = nullptr;
+        b.positionIds = nullptr;
+        backend->embedTokens(b);
+        for (size_t i = 0; i < e.size(); ++i) {
+          const size_t row = static_cast<size_t>(ids[i / static_cast<size_t>(width)] * width);
+          checkClose(e[i], 1.7f * patches[row + i % static_cast<size_t>(width)], 2 * 1.7 * kEps, "tokens alone");
+        }
         CHECK(got.intact() && e.intact());
       }
   }

@@ -169,6 +169,31 @@ VED_TEST(plan_fuse_keeps_the_order_of_add_and_activation) {
   CHECK(b.program.ops[0].activation == Activation::Identity);
 }
 
+VED_TEST(plan_fuse_joins_token_and_position_rows) {
+  for (const bool normBetween : {false, true}) {
+    Program program;
+    const int x = addValue(program), positions = addValue(program);
+    addOp(program, OpKind::EmbedTokens, -1, x);
+    if (normBetween) addOp(program, OpKind::LayerNorm, x, x);
+    addOp(program, OpKind::EmbedPositions, -1, positions);
+    addOp(program, OpKind::Add, positions, x);
+    fuse(program);
+    CHECK_EQ(program.ops.size(), size_t{normBetween ? 4u : 1u});
+    CHECK_EQ(program.ops.front().usePositions, !normBetween);
+  }
+}
+
+VED_TEST(plan_fuse_keeps_position_rows_that_are_read_later) {
+  Program program;
+  const int x = addValue(program), positions = addValue(program);
+  addOp(program, OpKind::EmbedTokens, -1, x);
+  addOp(program, OpKind::EmbedPositions, -1, positions);
+  addOp(program, OpKind::Add, positions, x);
+  addOp(program, OpKind::Tap, positions, -1);
+  fuse(program);
+  CHECK_EQ(program.ops.size(), size_t{4});
+}
+
 VED_TEST(plan_place_never_overlaps_live_values) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     Random random(seed);

@@ -93,12 +93,16 @@ test('specs say what the configs say', (t) => {
   t.is(untied.decoder.layers[0]!.mlp.up.out, 96);
   const deit = build(readJson('deit-trocr'), readTable('deit-trocr')).spec;
   t.is(deit.encoder.embedding.positions.prefix, 2);
-  t.like(deit.decoder.embedding, { scale: Math.sqrt(24), positions: { kind: 'learned', offset: 2, rows: 23 } });
+  t.like(deit.decoder.embedding, { scale: Math.sqrt(24), positions: { kind: 'table', rows: 23 } });
+  t.deepEqual(deit.decoder.embedding.positions.ids, { kind: 'sequential', offset: 2 });
   t.not(deit.decoder.head.parts[0]!.weight, deit.decoder.embedding.table);
   const sinus = build(readJson('vit-trocr-sinusoidal'), readTable('vit-trocr-sinusoidal')).spec;
   t.is(sinus.projection, null);
   t.like(sinus.decoder, { crossWidth: 30, hiddenSize: 24, finalNorm: null });
-  t.deepEqual(sinus.decoder.embedding.positions, { kind: 'sinusoidal', rows: 23, padTokenId: 1 });
+  t.deepEqual(sinus.decoder.embedding.positions, {
+    ...{ kind: 'sinusoidal', rows: 23, zeroRow: 1 },
+    ids: { kind: 'nonPad', padTokenId: 1 },
+  });
   const flat = build(readJson('vit-trocr-rectangular'), readTable('vit-trocr-rectangular')).spec.encoder.embedding;
   t.like(flat, {
     imageHeight: 15,

@@ -78,7 +78,7 @@ test('missing parts, fractions and unknown names are refused', async (t) => {
     [['decoder', 'vocabSize'], 2 ** 53, /spec\.decoder\.vocabSize: expected a safe integer/],
     [['encoder', 'normPosition'], 'middle', /expected pre or post, got middle/],
     [['encoder', 'layers', 0, 'mlp', 'activation'], 'GELU', /a known activation, got GELU/],
-    [['decoder', 'embedding', 'positions', 'kind'], 'rotary', /learned or sinusoidal, got rotary/],
+    [['decoder', 'embedding', 'positions', 'kind'], 'rotary', /table or sinusoidal, got rotary/],
     [['decoder', 'head', 'parts', 0, 'layout'], 'outOut', /outIn or inOut, got outOut/],
   ];
   for (const [path, value, message] of wrong) {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from models_build import Refused, build, choose_eos, pixels
-from models_cases import CASES
+from all_cases import CASES
 from models_copies import write_copies
 from models_expect import expect
 from safetensors.torch import load_file, save_file
@@ -29,6 +29,8 @@ def save(model, case, folder):
     tensors = load_file(folder / "model.safetensors")
     if not case.get("pooler"):
         tensors = {name: value for name, value in tensors.items() if ".pooler." not in name}
+    if case.get("half"):
+        tensors = {name: value.half() for name, value in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 

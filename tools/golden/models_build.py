@@ -3,20 +3,12 @@
 import copy
 
 import torch
-from transformers import (
-    DeiTConfig,
-    GPT2Config,
-    TrOCRConfig,
-    ViTConfig,
-    VisionEncoderDecoderConfig,
-    VisionEncoderDecoderModel,
-)
+from transformers import AutoConfig, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
 from transformers.pytorch_utils import Conv1D
 
-CONFIGS = {"vit": ViTConfig, "deit": DeiTConfig, "gpt2": GPT2Config, "trocr": TrOCRConfig}
 STEPS = 12
 #: Standard deviations: of embeddings and positions themselves, of the maps times the square root of their input width.
-GAINS = dict(tokens=0.8, positions=0.8, maps=1.3, cross=1.9)
+GAINS = dict(tokens=0.8, positions=0.8, maps=1.3, cross=1.9, bias=0.3)
 
 
 class Refused(Exception):
@@ -24,18 +16,22 @@ class Refused(Exception):
 
 
 def build(case, seed):
-    encoder = CONFIGS[case["encoder"]["model_type"]](**strip(case["encoder"]))
-    decoder = CONFIGS[case["decoder"]["model_type"]](**strip(case["decoder"]))
+    encoder, decoder = (AutoConfig.for_model(**case[key]) for key in ("encoder", "decoder"))
     config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder, **case["top"])
     config._attn_implementation = "eager"
     model = VisionEncoderDecoderModel(config).eval()
     model.set_attn_implementation("eager")
     randomise(model, seed, GAINS | case.get("gains", {}))
+    if case.get("half"):
+        round_to_half(model)
     return model
 
 
-def strip(config):
-    return {key: value for key, value in config.items() if key != "model_type"}
+def round_to_half(model):
+    """Values that float16 holds exactly, so that files of half the size give the same model."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half())
 
 
 def randomise(model, seed, gains):
@@ -50,14 +46,16 @@ def randomise(model, seed, gains):
 
 def draw(name, parent, parameter, noise, gains):
     if isinstance(parent, torch.nn.LayerNorm):
-        return 1 + 0.3 * noise.clamp(-2, 2) if name.endswith("weight") else 0.3 * noise
+        return 1 + 0.3 * noise.clamp(-2, 2) if name.endswith("weight") else gains["bias"] * noise
     if name.endswith("bias"):
-        return 0.3 * noise
+        return gains["bias"] * noise
     if "position" in name or "wpe" in name:
         return gains["positions"] * noise
     if isinstance(parent, torch.nn.Embedding) or "token" in name:
         return gains["tokens"] * noise
     fan_in = parameter.shape[0] if isinstance(parent, Conv1D) else parameter[0].numel()
+    if "head" in gains and (name.endswith("predictions.decoder.weight") or "lm_head" in name):
+        return noise * gains["head"] / fan_in**0.5
     cross = "crossattention" in name or "encoder_attn" in name
     return noise * gains["cross" if cross else "maps"] / fan_in**0.5
 
@@ -104,12 +102,18 @@ def choose_eos(model, case, values):
 
 
 def check_sensitivity(model, inputs):
-    """Refuses when a perturbed tensor leaves logits equal. Key biases cancel in softmax; the pooler is not used."""
+    """
+    Refuses when a perturbed tensor leaves logits equal. Key biases cancel in softmax; the pooler is not used, nor the first of
+    the two biases that an untied head has.
+    """
+    names = dict(model.named_parameters())
     with torch.no_grad():
         before = model(**inputs).logits
         generator = torch.Generator().manual_seed(7)
-        for name, parameter in model.named_parameters():
+        for name, parameter in names.items():
             if "pooler" in name or name.endswith(("k_proj.bias", "key.bias")):
+                continue
+            if name.removesuffix("bias") + "decoder.bias" in names:
                 continue
             saved = parameter.clone()
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))

@@ -5,7 +5,7 @@ import shutil
 
 import torch
 from models_build import pixels, set_tokens
-from models_cases import CASES
+from all_cases import CASES
 from models_expect import expect
 from safetensors.torch import load_file, save_file
 from transformers import VisionEncoderDecoderConfig, VisionEncoderDecoderModel

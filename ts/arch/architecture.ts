@@ -44,3 +44,11 @@ export function headWidth(hidden: number, heads: number, key: string): number {
     `config ${key}: expected a divisor of the hidden size ${hidden}, got ${heads}`,
   );
 }
+
+/** The pad token id where the maths depends on it. */
+export function requirePad(config: { readonly padTokenId: number | null; readonly vocabSize: number }): number {
+  const { padTokenId: pad, vocabSize } = config;
+  if (pad !== null && pad >= 0 && pad < vocabSize) return pad;
+  const range = `a token id below vocab_size ${vocabSize}`;
+  throw new ConfigError('INVALID_CONFIG', `config decoder.pad_token_id: expected ${range}, got ${pad}`);
+}

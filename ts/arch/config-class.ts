@@ -39,6 +39,8 @@ export const sides = (fallback: number): Field<number | readonly [number, number
   );
 export const between = (fallback: number, low: number, high: number) =>
   field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high);
+export const optionalNumber = (): Field<number | null> =>
+  field(null as number | null, 'null or a number', (v) => v === null || (typeof v === 'number' && Number.isFinite(v)));
 export const flag = (fallback: boolean) => field(fallback, 'true or false', (v) => typeof v === 'boolean');
 export const text = (fallback: string) => field(fallback, 'a string', (v) => typeof v === 'string');
 export const optionalText = (): Field<string | null> =>
@@ -108,6 +110,9 @@ export abstract class BaseConfig {
     this.#json = json;
   }
 
+  /** {@link toJSON} with the class's default for every key that has one and is missing. */
+  abstract withDefaults(): JsonObject;
+
   /** The snake_case object this config was made from, unknown keys included. */
   toJSON(): JsonObject {
     return structuredClone(this.#json);
@@ -149,6 +154,10 @@ export function configClass<F extends Fields, A extends string = never>(
       const values = readFields(fields, foldAliases(json, aliasList), modelType);
       for (const [alias, name] of aliasList) values[alias] = values[name];
       Object.assign(this, values);
+    }
+
+    withDefaults(): JsonObject {
+      return { ...defaults(fields), ...this.toJSON() };
     }
 
     static fromJSON(json: object): Config {

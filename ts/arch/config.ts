@@ -1,7 +1,11 @@
 /** The config classes, one per architecture. */
 import type { BaseConfig } from './config-class';
 
+export { BartConfig } from './decoders/bart';
+export { BertConfig } from './decoders/bert';
 export { GPT2Config } from './decoders/gpt2';
+export { MBartConfig } from './decoders/mbart';
+export { CamembertConfig, RobertaConfig, XLMRobertaConfig } from './decoders/roberta';
 export { TrOCRConfig } from './decoders/trocr';
 export { DeiTConfig } from './encoders/deit';
 export { ViTConfig } from './encoders/vit';

@@ -2,7 +2,11 @@
 import { UnsupportedError } from '../errors';
 import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
 import { show } from './config-class';
+import { bart } from './decoders/bart';
+import { bert } from './decoders/bert';
 import { gpt2 } from './decoders/gpt2';
+import { mbart } from './decoders/mbart';
+import { camembert, roberta, xlmRoberta } from './decoders/roberta';
 import { trocr } from './decoders/trocr';
 import { deit } from './encoders/deit';
 import { vit } from './encoders/vit';
@@ -10,7 +14,10 @@ import { vit } from './encoders/vit';
 type Registry<A> = Readonly<Record<string, A>>;
 
 export const encoders = { vit, deit } as unknown as Registry<EncoderArchitecture>;
-export const decoders = { gpt2, trocr } as unknown as Registry<DecoderArchitecture>;
+export const decoders = {
+  ...{ bart, bert, camembert, gpt2, mbart, roberta, trocr },
+  'xlm-roberta': xlmRoberta,
+} as unknown as Registry<DecoderArchitecture>;
 
 export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type');
 export const decoderFor = (modelType: string) => lookUp(decoders, modelType, 'decoder.model_type');

@@ -36,7 +36,12 @@ export async function loadFromFolder(source: string, options: LoadOptions, site:
     : undefined;
   const built = buildModelSpec(config, await repository.loadTensorTable());
   const native = await loadWeights(built, load, options, 0, site);
-  return { config, generationConfig: generationConfigFromFiles(generationJson, configJson), ...built, native };
+  return {
+    config,
+    generationConfig: generationConfigFromFiles(generationJson, withDecoderDefaults(config)),
+    ...built,
+    native,
+  };
 }
 
 /** Every tensor is drawn by the rules of its architecture. */
@@ -52,7 +57,17 @@ export async function createFromConfig(
   }
   const built = buildModelSpec(config, { files: [], tensors: new Map() }, 'create');
   const native = await loadWeights(built, load, options, checkSeed(options.seed), site);
-  return { config, generationConfig: generationConfigFromFiles(undefined, config.toJSON()), ...built, native };
+  return {
+    config,
+    generationConfig: generationConfigFromFiles(undefined, withDecoderDefaults(config)),
+    ...built,
+    native,
+  };
+}
+
+/** What the decoder's class sets beside the file's keys (BART: forced_eos_token_id) counts as if the file held it. */
+function withDecoderDefaults(config: VisionEncoderDecoderConfig): object {
+  return { ...config.toJSON(), decoder: config.decoder.withDefaults() };
 }
 
 function checkSeed(seed: number | undefined): number {

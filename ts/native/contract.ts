@@ -91,7 +91,7 @@ export interface NativeModel {
   /** A piece of a tensor that was drawn: `buffer` indexes the source's `created`. */
   readOwned(buffer: number, first: number, count: number): Float32Array;
   /** The op lists as text, for tests. */
-  dumpPlan(entry: 'encode' | 'cross' | 'decode'): string;
+  dumpPlan(entry: 'encode' | 'cross' | 'decode' | 'head'): string;
   dispose(): Promise<void>;
 }
 

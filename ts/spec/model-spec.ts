@@ -138,16 +138,42 @@ export interface EncoderSpec {
   finalNorm: Norm | null;
 }
 
-/** `learned`: row `position + offset` of `table`. `sinusoidal`: computed rows, position ids count non-pad tokens from padTokenId + 1. */
-export type DecoderPositions =
-  | { kind: 'learned'; table: TensorRef; rows: number; offset: number }
-  | { kind: 'sinusoidal'; rows: number; padTokenId: number };
+/**
+ * Which row of a position table a token reads. `sequential`: position + offset. `nonPad`: a pad token reads row padTokenId,
+ * the others count from padTokenId + 1, where every cached position counts.
+ */
+export type PositionIds = { kind: 'sequential'; offset: number } | { kind: 'nonPad'; padTokenId: number };
 
-export interface DecoderEmbedding {
+/** `table`: [rows, width] in the checkpoint. `sinusoidal`: computed, sines in the first half of a row, `zeroRow` all zero. */
+export type DecoderPositions =
+  | { kind: 'table'; table: TensorRef; rows: number; ids: PositionIds }
+  | { kind: 'sinusoidal'; rows: number; zeroRow: number; ids: PositionIds };
+
+/** A table [rows, width] whose first row is added to every token: the token type of a text that is one segment. */
+export interface ConstantRow {
   table: TensorRef;
+  rows: number;
+}
+
+/** projection(norm(tokenNorm(scale · table[id]) + positions[position id] + constants)); what is null or empty is left out. */
+export interface DecoderEmbedding {
+  /** [V, width] */
+  table: TensorRef;
+  width: number;
   scale: number;
+  tokenNorm: Norm | null;
   positions: DecoderPositions;
+  constants: ConstantRow[];
   norm: Norm | null;
+  /** From `width` to the hidden size. */
+  projection: Linear | null;
+}
+
+/** What a hidden state passes before the output head: norm(activation(dense x)). */
+export interface HeadTransform {
+  dense: Linear;
+  activation: Activation;
+  norm: Norm;
 }
 
 export interface DecoderLayer {
@@ -170,6 +196,7 @@ export interface DecoderSpec {
   normPosition: NormPosition;
   layers: DecoderLayer[];
   finalNorm: Norm | null;
+  headTransform: HeadTransform | null;
   head: Linear;
 }
 

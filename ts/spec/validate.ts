@@ -59,33 +59,51 @@ class Validator {
     const width = size(decoder.hiddenSize, 'decoder.hiddenSize');
     const cross = size(decoder.crossWidth, 'decoder.crossWidth');
     const vocabulary = size(decoder.vocabSize, 'decoder.vocabSize');
-    this.#tensor(decoder.embedding.table, 'decoder.embedding.table', vocabulary * width);
-    finite(decoder.embedding.scale, 'decoder.embedding.scale');
-    this.#positions(decoder, width);
-    if (decoder.embedding.norm) this.#norm(decoder.embedding.norm, 'decoder.embedding.norm', width);
+    this.#decoderEmbedding(decoder, width, vocabulary);
     size(decoder.layers.length, 'decoder.layers', MAX_LAYERS);
     decoder.layers.forEach((layer, index) => this.#decoderLayer(layer, `decoder.layers[${index}]`, width, cross));
     if (decoder.finalNorm) this.#norm(decoder.finalNorm, 'decoder.finalNorm', width);
-    this.#linear(decoder.head, 'decoder.head', width, vocabulary);
+    this.#head(decoder, width, vocabulary);
+  }
+
+  #decoderEmbedding(decoder: m.DecoderSpec, hidden: number, vocabulary: number): void {
+    const at = 'decoder.embedding';
+    const { embedding } = decoder;
+    const width = size(embedding.width, `${at}.width`);
+    this.#tensor(embedding.table, `${at}.table`, vocabulary * width);
+    finite(embedding.scale, `${at}.scale`);
+    if (embedding.tokenNorm) this.#norm(embedding.tokenNorm, `${at}.tokenNorm`, width);
+    this.#positions(decoder, width);
+    embedding.constants.forEach(({ table, rows }, index) =>
+      this.#tensor(table, `${at}.constants[${index}]`, size(rows, `${at}.constants[${index}].rows`) * width),
+    );
+    if (embedding.norm) this.#norm(embedding.norm, `${at}.norm`, width);
+    if (embedding.projection) this.#linear(embedding.projection, `${at}.projection`, width, hidden);
+    else equal(width, hidden, `${at}.width`);
   }
 
   #positions(decoder: m.DecoderSpec, width: number): void {
     const at = 'decoder.embedding.positions';
     const { positions } = decoder.embedding;
-    const longest = size(decoder.maxPositions, 'decoder.maxPositions');
     const rows = size(positions.rows, `${at}.rows`);
-    switch (positions.kind) {
-      case 'learned':
-        this.#tensor(positions.table, `${at}.table`, rows * width);
-        equal(rows, longest + positions.offset, `${at}.rows`);
-        break;
-      case 'sinusoidal':
-        if (!(positions.padTokenId >= 0 && positions.padTokenId < decoder.vocabSize)) {
-          fail(`${at}.padTokenId`, `an id below ${decoder.vocabSize}`, positions.padTokenId);
-        }
-        equal(rows, longest + positions.padTokenId + 1, `${at}.rows`);
-        break;
+    equal(rows, size(decoder.maxPositions, 'decoder.maxPositions') + this.#rowsBefore(decoder, at), `${at}.rows`);
+    if (positions.kind === 'table') this.#tensor(positions.table, `${at}.table`, rows * width);
+    else within(positions.zeroRow, rows, `${at}.zeroRow`);
+  }
+
+  /** Rows of a position table that no token after the first reads. */
+  #rowsBefore({ embedding, vocabSize }: m.DecoderSpec, at: string): number {
+    const { ids } = embedding.positions;
+    if (ids.kind === 'nonPad') return within(ids.padTokenId, vocabSize, `${at}.ids.padTokenId`) + 1;
+    return within(ids.offset, MAX_SIZE, `${at}.ids.offset`);
+  }
+
+  #head({ headTransform: transform, head }: m.DecoderSpec, hidden: number, vocabulary: number): void {
+    if (transform) {
+      this.#linear(transform.dense, 'decoder.headTransform.dense', hidden, transform.dense.out);
+      this.#norm(transform.norm, 'decoder.headTransform.norm', transform.dense.out);
     }
+    this.#linear(head, 'decoder.head', transform ? transform.dense.out : hidden, vocabulary);
   }
 
   #decoderLayer(layer: m.DecoderLayer, at: string, width: number, crossWidth: number): void {
@@ -163,6 +181,12 @@ function attentionWidth(attention: { heads: number; headDim: number; scale: numb
 function size(value: number, at: string, high = MAX_SIZE): number {
   if (!(Number.isSafeInteger(value) && value >= 1 && value <= high))
     fail(at, `a whole number from 1 to ${high}`, value);
+  return value;
+}
+
+/** A whole number below `end`. */
+function within(value: number, end: number, at: string): number {
+  if (!(Number.isSafeInteger(value) && value >= 0 && value < end)) fail(at, `a whole number below ${end}`, value);
   return value;
 }
 

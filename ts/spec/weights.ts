@@ -194,6 +194,7 @@ export class WeightScope {
   /**
    * The output head over a vocabulary, tied to the embedding or not, as transformers 5 loads it. Tied: whichever of the two
    * the file holds serves as both; both present are used as they are, equal or not. Untied: both must be present.
+   * `biases` are the names of one bias: the first that the file holds is used, the others are copies of it.
    */
   tiedHead(
     tied: boolean,
@@ -201,11 +202,19 @@ export class WeightScope {
     head: string,
     shape: readonly [number, number],
     paddingIndex: number | null = null,
+    biases: readonly string[] = [],
   ): { table: TensorRef; head: Linear } {
     const from = tied && !this.has(embedding) && this.has(head) ? head : embedding;
     const table = this.embedding(from, shape, paddingIndex);
     const weight = tied && !this.has(head) ? table : this.take(head, shape, 'weight');
-    return { table, head: single(shape[1], { weight, bias: null, layout: 'outIn', out: shape[0] }) };
+    const bias = this.#sharedBias(biases, shape[0]);
+    return { table, head: single(shape[1], { weight, bias, layout: 'outIn', out: shape[0] }) };
+  }
+
+  #sharedBias(names: readonly string[], size: number): TensorRef | null {
+    const present = names.filter((name) => this.has(name)).map((name) => this.take(name, [size], 'bias'));
+    const last = names.at(-1);
+    return present[0] ?? (last === undefined ? null : this.take(last, [size], 'bias'));
   }
 
   #bias(name: string, out: number): TensorRef {

@@ -67,8 +67,13 @@ void CpuBackend::embedTokens(const EmbedTokensArgs& a) {
   forRows(a.tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {
       const float* row = a.table + a.ids[t] * a.width;
+      float* out = a.out + t * a.width;
+      if (a.positions == nullptr) {
+        for (int64_t d = 0; d < a.width; ++d) out[d] = a.scale * row[d];
+        continue;
+      }
       const float* position = a.positions + a.positionIds[t] * a.width;
-      for (int64_t d = 0; d < a.width; ++d) a.out[t * a.width + d] = a.scale * row[d] + position[d];
+      for (int64_t d = 0; d < a.width; ++d) out[d] = a.scale * row[d] + position[d];
     }
   });
 }

@@ -64,9 +64,11 @@ void assembleTokens(const AssembleTokensArgs& a) {
 
 void embedTokens(const EmbedTokensArgs& a) {
   for (int64_t t = 0; t < a.tokens; ++t)
-    for (int64_t d = 0; d < a.width; ++d)
-      a.out[t * a.width + d] = static_cast<float>(static_cast<double>(a.scale) * a.table[a.ids[t] * a.width + d] +
-                                                  a.positions[a.positionIds[t] * a.width + d]);
+    for (int64_t d = 0; d < a.width; ++d) {
+      const double token = static_cast<double>(a.scale) * a.table[a.ids[t] * a.width + d];
+      const double position = a.positions ? a.positions[a.positionIds[t] * a.width + d] : 0.0;
+      a.out[t * a.width + d] = static_cast<float>(token + position);
+    }
 }
 
 }  // namespace ved::ops::reference

@@ -1,6 +1,6 @@
 /** GPT-2 with cross-attention: pre-norm blocks, learned positions, maps stored [in, out]. */
 import { baseStd, normal, type InitRules } from '../../spec/init';
-import type { DecoderLayer, DecoderSpec } from '../../spec/model-spec';
+import type { DecoderLayer, DecoderPositions, DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
 import { headWidth, type DecoderArchitecture } from '../architecture';
@@ -48,13 +48,20 @@ function build(config: GPT2Config, weights: WeightScope): DecoderSpec {
   const body = weights.scope('transformer.');
   const shape = [vocabSize, hidden] as const;
   const { table, head } = weights.tiedHead(config.tieWordEmbeddings, 'transformer.wte.weight', 'lm_head.weight', shape);
-  const positions = { kind: 'learned', table: body.embedding('wpe.weight', [rows, hidden]), rows, offset: 0 } as const;
+  const positions: DecoderPositions = {
+    ...{ kind: 'table', table: body.embedding('wpe.weight', [rows, hidden]), rows },
+    ids: { kind: 'sequential', offset: 0 },
+  };
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
-    embedding: { table, scale: 1, positions, norm: null },
+    embedding: {
+      ...{ table, width: hidden, scale: 1, tokenNorm: null },
+      ...{ positions, constants: [], norm: null, projection: null },
+    },
     normPosition: 'pre',
     layers: Array.from({ length: config.nLayer }, (_, index) => buildLayer(config, body.scope(`h.${index}.`), index)),
     finalNorm: body.norm('ln_f', hidden, config.layerNormEpsilon),
+    headTransform: null,
     head,
   };
 }

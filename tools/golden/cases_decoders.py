@@ -1,0 +1,57 @@
+"""One case per decoder and per flag that changes its maths, with a small encoder. Weights are stored in float16."""
+
+from models_cases import PADDED_IDS, case, vit
+
+
+def small(**extra):
+    base = dict(image_size=12, patch_size=4, num_channels=1, hidden_size=14, num_hidden_layers=1)
+    return vit(**base | dict(intermediate_size=17) | extra)
+
+
+def decoder(model_type, values, flags, **extra):
+    encoder = extra.pop("encoder", None) or small()
+    return case(encoder, dict(model_type=model_type) | values | flags, half=True, **extra)
+
+
+BART = dict(vocab_size=43, d_model=20, decoder_layers=2, encoder_layers=2, decoder_attention_heads=2, decoder_ffn_dim=27)
+BERT = dict(vocab_size=43, hidden_size=20, num_hidden_layers=2, num_attention_heads=2, intermediate_size=27)
+#: Enough rows for the start token, three of a prompt and the steps, whatever rows come first.
+POSITIONS = dict(max_position_embeddings=19)
+
+#: Post-norm blocks forget the token and the position behind large maps.
+POST = dict(tokens=0.3, positions=2.0, cross=0.8)
+POST_BERT = dict(tokens=1.2, positions=2.0, maps=0.9, cross=1.0, head=4.0, bias=0.1)
+
+
+#: Keys of a case rather than of the decoder's config.
+MORE = ("seed", "encoder", "ids", "prompt")
+#: Where position ids depend on pads.
+PADS = dict(ids=PADDED_IDS["ids"], prompt=[[1, 7, 11], [3, 1, 12], [14, 6, 4]])
+
+
+def bart(model_type, **extra):
+    gains = extra.pop("gains", POST)
+    more = {key: extra.pop(key) for key in MORE if key in extra}
+    return decoder(model_type, BART | POSITIONS, extra, gains=gains, **more)
+
+
+def bert(model_type, **extra):
+    gains = extra.pop("gains", POST_BERT)
+    more = {key: extra.pop(key) for key in MORE if key in extra}
+    return decoder(model_type, BERT | POSITIONS, extra, gains=gains, **more)
+
+
+CASES = {
+    # position offset 2, embedding norm, no final norm
+    "vit-bart": bart("bart", scale_embedding=True),
+    # pre-norm, final norm, its own head
+    "vit-mbart": bart("mbart", tie_word_embeddings=False, activation_function="relu", gains={}),
+    # token type row, head transform, kept head bias
+    "vit-bert": bert("bert", layer_norm_eps=0.01),
+    # another activation in blocks and head, an untied head with a bias of its own
+    "deit-bert-untied": bert("bert", encoder=small(model_type="deit"), tie_word_embeddings=False, hidden_act="relu"),
+    # positions that count non-pad tokens; the head keeps gelu
+    "vit-roberta": bert("roberta", hidden_act="relu", **PADS),
+    "vit-xlm-roberta": bert("xlm-roberta", type_vocab_size=1, **PADS),
+    "deit-camembert": bert("camembert", encoder=small(model_type="deit"), **PADS),
+}

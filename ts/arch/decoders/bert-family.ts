@@ -1,0 +1,195 @@
+/** What decoders descending from BERT share: tensor names, blocks, embedding. Each describes itself as {@link BertParts}. */
+import { ConfigError, UnsupportedError } from '../../errors';
+import type {
+  ConstantRow,
+  DecoderLayer,
+  DecoderPositions,
+  DecoderSpec,
+  HeadTransform,
+  Linear,
+  NormPosition,
+  TensorRef,
+} from '../../spec/model-spec';
+import { stack, type WeightScope } from '../../spec/weights';
+import { activation } from '../activations';
+import { headWidth } from '../architecture';
+import * as is from '../config-class';
+import type { BaseConfig } from '../config-class';
+
+export const BERT_FIELDS = {
+  vocabSize: is.size(30522),
+  hiddenSize: is.size(768),
+  numHiddenLayers: is.layers(12),
+  numAttentionHeads: is.size(12),
+  intermediateSize: is.size(3072),
+  hiddenAct: is.text('gelu'),
+  hiddenDropoutProb: is.between(0.1, 0, 1),
+  attentionProbsDropoutProb: is.between(0.1, 0, 1),
+  maxPositionEmbeddings: is.size(512),
+  typeVocabSize: is.size(2),
+  initializerRange: is.between(0.02, 0, 1e6),
+  layerNormEps: is.between(1e-12, 0, 1),
+  padTokenId: is.tokenId(0),
+  bosTokenId: is.tokenId(),
+  eosTokenId: is.tokenIds(),
+  useCache: is.flag(true),
+  isDecoder: is.flag(false),
+  addCrossAttention: is.flag(false),
+  tieWordEmbeddings: is.flag(true),
+  /** Of transformers 4 alone; 5 knows `absolute` only. */
+  positionEmbeddingType: is.hidden(is.text('absolute')),
+} satisfies is.Fields;
+
+/** What a decoder of this family reads from its config. */
+export interface BertConfigValues extends BaseConfig {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numHiddenLayers: number;
+  readonly numAttentionHeads: number;
+  readonly intermediateSize: number;
+  readonly hiddenAct: string;
+  readonly maxPositionEmbeddings: number;
+  readonly layerNormEps: number;
+  readonly padTokenId: number | null;
+  readonly isDecoder: boolean;
+  readonly addCrossAttention: boolean;
+  readonly tieWordEmbeddings: boolean;
+}
+
+/** How a decoder differs from its relatives. Names of tensors are below `decoder.`. */
+export interface BertParts {
+  /** Prefix of the body, such as `bert.`. */
+  readonly body: string;
+  readonly normPosition: NormPosition;
+  /** Names of a block's three norms. */
+  readonly norms: { readonly self: string; readonly cross: string; readonly mlp: string };
+  readonly positions: DecoderPositions;
+  readonly maxPositions: number;
+  readonly constants: ConstantRow[];
+  readonly embeddingNorm: string | null;
+  readonly finalNorm: string | null;
+  readonly table: TensorRef;
+  readonly embeddingWidth?: number;
+  readonly embeddingScale?: number;
+  readonly embeddingProjection?: Linear;
+  readonly headTransform: HeadTransform | null;
+  readonly head: Linear;
+}
+
+export const POST_NORMS = {
+  self: 'attention.output.LayerNorm',
+  cross: 'crossattention.output.LayerNorm',
+  mlp: 'output.LayerNorm',
+} as const;
+
+export function buildBert(config: BertConfigValues, weights: WeightScope, parts: BertParts): DecoderSpec {
+  requireDecoder(config);
+  const { hiddenSize: hidden, layerNormEps: eps, vocabSize } = config;
+  const { embeddingWidth: width = hidden } = parts;
+  const body = weights.scope(parts.body);
+  return {
+    ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden },
+    embedding: {
+      ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1, tokenNorm: null },
+      ...{ positions: parts.positions, constants: parts.constants },
+      norm: parts.embeddingNorm === null ? null : body.norm(parts.embeddingNorm, width, eps),
+      projection: parts.embeddingProjection ?? null,
+    },
+    normPosition: parts.normPosition,
+    layers: Array.from({ length: config.numHiddenLayers }, (_, index) =>
+      buildLayer(config, body.scope(`encoder.layer.${index}.`), parts.norms),
+    ),
+    finalNorm: parts.finalNorm === null ? null : body.norm(parts.finalNorm, hidden, eps),
+    headTransform: parts.headTransform,
+    head: parts.head,
+  };
+}
+
+/** transformers builds an encoder without cross-attention unless both flags are set. */
+function requireDecoder(config: BertConfigValues): void {
+  for (const [key, value] of [
+    ['is_decoder', config.isDecoder],
+    ['add_cross_attention', config.addCrossAttention],
+  ] as const) {
+    if (!value) throw new ConfigError('INVALID_CONFIG', `config decoder.${key}: expected true, got false`);
+  }
+  const kind = (config as { positionEmbeddingType?: string }).positionEmbeddingType ?? 'absolute';
+  if (kind === 'absolute') return;
+  const reason = 'transformers 5 has no other';
+  throw new UnsupportedError(
+    'UNSUPPORTED_POSITIONS',
+    `config decoder.position_embedding_type: expected "absolute", got ${is.show(kind)} (${reason})`,
+  );
+}
+
+function buildLayer(config: BertConfigValues, weights: WeightScope, norms: BertParts['norms']): DecoderLayer {
+  const { hiddenSize: hidden, numAttentionHeads: heads, intermediateSize: inner, layerNormEps: eps } = config;
+  const headDim = headWidth(hidden, heads, 'decoder.num_attention_heads');
+  const shape = { heads, headDim, scale: headDim ** -0.5 };
+  const project = (name: string) => weights.linear(name, hidden, hidden);
+  return {
+    selfAttention: {
+      ...shape,
+      qkv: stack(project('attention.self.query'), project('attention.self.key'), project('attention.self.value')),
+      output: project('attention.output.dense'),
+    },
+    selfNorm: weights.norm(norms.self, hidden, eps),
+    crossAttention: {
+      ...shape,
+      query: project('crossattention.self.query'),
+      kv: stack(project('crossattention.self.key'), project('crossattention.self.value')),
+      output: project('crossattention.output.dense'),
+    },
+    crossNorm: weights.norm(norms.cross, hidden, eps),
+    mlp: {
+      up: weights.linear('intermediate.dense', hidden, inner),
+      activation: activation(config.hiddenAct, 'decoder.hidden_act'),
+      down: weights.linear('output.dense', inner, hidden),
+    },
+    mlpNorm: weights.norm(norms.mlp, hidden, eps),
+  };
+}
+
+/** The position table, read in order or by counting the tokens that are no pads. */
+export function bertPositions(
+  weights: WeightScope,
+  name: string,
+  rows: number,
+  width: number,
+  padTokenId: number | null,
+): { positions: DecoderPositions; maxPositions: number } {
+  const table = weights.embedding(name, [rows, width], padTokenId);
+  if (padTokenId === null)
+    return {
+      positions: { kind: 'table', table, rows, ids: { kind: 'sequential', offset: 0 } },
+      maxPositions: rows,
+    };
+  if (padTokenId + 1 < rows)
+    return {
+      positions: { kind: 'table', table, rows, ids: { kind: 'nonPad', padTokenId } },
+      maxPositions: rows - padTokenId - 1,
+    };
+  const expected = `more than pad_token_id + 1 = ${padTokenId + 1}`;
+  throw new ConfigError('INVALID_CONFIG', `config decoder.max_position_embeddings: expected ${expected}, got ${rows}`);
+}
+
+/** Row 0 of the token types, which is added to every token. */
+export function tokenTypes(weights: WeightScope, name: string, rows: number, width: number): ConstantRow {
+  return { table: weights.embedding(name, [rows, width]), rows };
+}
+
+export function headTransform(
+  weights: WeightScope,
+  [dense, norm]: readonly [dense: string, norm: string],
+  [width, out]: readonly [width: number, out: number],
+  act: HeadTransform['activation'],
+  eps: number,
+): HeadTransform {
+  return { dense: weights.linear(dense, width, out), activation: act, norm: weights.norm(norm, out, eps) };
+}
+
+/** Buffers of old files and the pooler, which a causal decoder does not use. */
+export const bertIgnorable = (body: string): RegExp[] => [
+  new RegExp(`^${body}\\.embeddings\\.(position_ids|token_type_ids)$`),
+  new RegExp(`^${body}\\.pooler\\.`),
+];

@@ -1,6 +1,9 @@
 /** The short way: images in, text out. */
 import * as path from 'node:path';
 import { OptionError } from './errors';
+import { resolveSource, type ResolveOptions } from './files/hub';
+import { openRepository } from './files/repository';
+import { CALIBRATION_FILE, parseCalibration, UNCALIBRATED, type Calibration } from './generation/calibration';
 import { AutoImageProcessor } from './image/auto';
 import type { ImageProcessor } from './image/processor';
 import type { ImageBackend } from './image/settings';
@@ -45,7 +48,7 @@ export interface ReadToken {
 
 export interface ReadResult {
   generatedText: string;
-  /** The probability that the whole text is right: exp(sum of token log-probabilities). */
+  /** The probability that the whole text is right: exp(sum of token log-probabilities), mapped by the checkpoint's calibration where it has one. */
   confidence: number;
   tokens: ReadToken[];
   /** With `postProcess: 'token2json'`: the object that the text stands for. */
@@ -104,15 +107,22 @@ export async function pipeline(
   // The model first: it checks the options, and what does not load there needs no tokenizer.
   const model = await VisionEncoderDecoderModel.fromPretrained(from, load);
   try {
-    const [processor, tokenizer] = await Promise.all([
+    const [processor, tokenizer, calibration] = await Promise.all([
       AutoImageProcessor.fromPretrained(from, { ...fetch, backend: imageBackend }),
       AutoTokenizer.fromPretrained(from, fetch),
+      readCalibration(from, fetch),
     ]);
-    return assemble(new Reader(model, processor, tokenizer, maxPixels));
+    return assemble(new Reader(model, processor, tokenizer, calibration, maxPixels));
   } catch (error) {
     await model.dispose();
     throw error;
   }
+}
+
+async function readCalibration(source: string, options: ResolveOptions): Promise<Calibration> {
+  const repository = await openRepository(await resolveSource(source, { ...options, files: 'config' }));
+  if (!(await repository.exists(CALIBRATION_FILE))) return UNCALIBRATED;
+  return parseCalibration(await repository.readJson(CALIBRATION_FILE));
 }
 
 function assemble(reader: Reader): ImageToTextPipeline {
@@ -136,6 +146,7 @@ class Reader {
     readonly model: VisionEncoderDecoderModel,
     readonly processor: ImageProcessor,
     readonly tokenizer: Tokenizer,
+    private readonly calibration: Calibration,
     private readonly maxPixels: number | undefined,
   ) {}
 
@@ -215,7 +226,7 @@ class Reader {
     const ends = [eosTokenId, padTokenId].flat().filter((id): id is number => typeof id === 'number');
     return {
       ...finishText(written, this.tokenizer, postProcess, ends),
-      confidence: Math.exp(logProbs.reduce((sum, value) => sum + value, 0)),
+      confidence: this.calibration(Math.exp(logProbs.reduce((sum, value) => sum + value, 0))),
       tokens: ids.map((id, index) => ({ id, text: this.tokenizer.decode([id]), logProb: logProbs[index] ?? 0 })),
     };
   }

@@ -1,54 +1,111 @@
-"""Batches of rendered lines from worker processes. Batch i depends on the seed and i only."""
+"""Rendered lines from worker processes, and batches of lines of like width from a pool of them."""
 
 import multiprocessing as mp
-import os
+import queue
+import re
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 from random import Random
 
 import numpy as np
 
 from fonts import font_files
-from presets import PRESETS
-from render import draw_line, to_model_size
-from texts import line
+from latin_texts import Source
+from presets import Preset
+from render import draw_line, draw_nothing, pick_font, to_model_size
+from store import Store
+
+CHUNK = 64
+EMPTY_SHARE = 0.04
 
 
-def make_batch(preset_name: str, fonts: list[str], seed: int, index: int, size: int, limit: int) -> tuple[np.ndarray, list[str]]:
-    preset = PRESETS[preset_name]
-    r = Random(f"{seed}/{index}")
-    pixels, texts = np.empty((size, preset.height, preset.width, 3), np.uint8), []
-    for i in range(size):
-        text = line(r, preset.charset, limit)
-        pixels[i] = to_model_size(draw_line(r, text, r.choice(fonts)), preset.height, preset.width)
-        texts.append(text)
-    return pixels, texts
+@dataclass
+class Line:
+    """A picture at the model's height, what it says, and the x of its characters' edges in that picture."""
+
+    pixels: np.ndarray
+    text: str
+    edges: np.ndarray
 
 
-def curriculum(preset, index: int) -> int:
-    """Short lines first: they break the attention's symmetry soonest."""
-    return min(preset.max_chars, 5 + index // 60)
+def font_families(which: str) -> list[list[str]]:
+    def family(path: str) -> str:
+        return re.match(r"[A-Za-z ]*", Path(path).name).group()[:8]
+
+    return [list(group) for _, group in groupby(sorted(font_files(which), key=family), family)]
 
 
-def work(queue, preset_name: str, seed: int, first: int, stride: int, size: int) -> None:
-    os.nice(5)
-    fonts = font_files("train")
-    index = first
+def make_line(r: Random, preset: Preset, source: Source, families: list[list[str]], limit: int) -> Line:
+    if r.random() < EMPTY_SHARE:
+        return Line(to_model_size(draw_nothing(r), preset.height, preset.width), "", np.zeros(1))
+    text = source.line(r, limit)
+    drawn = draw_line(r, text, pick_font(r, families, text, preset.charset))
+    pixels = to_model_size(drawn.image, preset.height, preset.width)
+    return Line(pixels, text, drawn.edges * (pixels.shape[1] / drawn.image.width))
+
+
+def longest(preset: Preset, lines_before: int, ramp: int) -> int:
+    """The curriculum: from 10 characters to all after `ramp` lines. Short lines break the attention's symmetry soonest."""
+    return round(min(1.0, lines_before / max(1, ramp)) * (preset.max_chars - 10) + 10) if preset.max_chars > 10 else preset.max_chars
+
+
+def work(out, preset: Preset, seed: int, first: int, stride: int, ramp: int) -> None:
+    families, source, index = font_families("train"), Source("train", preset.charset), first
     while True:
-        queue.put(make_batch(preset_name, fonts, seed, index, size, curriculum(PRESETS[preset_name], index)))
+        r = Random(f"{seed}/{index}")
+        limit = longest(preset, index * CHUNK, ramp)
+        out.put([make_line(r, preset, source, families, max(4, round(limit * r.random() ** 0.7))) for _ in range(CHUNK)])
         index += stride
 
 
-class Batches:
-    """Fresh batches in order; `workers` processes render ahead of the trainer."""
+class Pool:
+    """The latest lines: fresh ones as fast as the workers draw them, older ones again between them."""
 
-    def __init__(self, preset_name: str, seed: int, first: int, size: int, workers: int):
+    def __init__(self, preset: Preset, seed: int, first: int, workers: int, ramp: int, store: Store):
         context = mp.get_context("fork")
-        self.queues = [context.Queue(maxsize=24) for _ in range(workers)]
-        self.next = 0
-        for w, queue in enumerate(self.queues):
-            args = (queue, preset_name, seed, first + w, workers, size)
-            context.Process(target=work, args=args, daemon=True).start()
+        self.preset, self.store, self.fresh = preset, store, first
+        self.random = Random(f"{seed}/{first}/pool")
+        self.queue = context.Queue(maxsize=8 * workers)
+        for w in range(workers):
+            context.Process(target=work, args=(self.queue, preset, seed, first + w, workers, ramp), daemon=True).start()
 
-    def take(self) -> tuple[np.ndarray, list[str]]:
-        queue = self.queues[self.next % len(self.queues)]
-        self.next += 1
-        return queue.get()
+    def take(self, wait: bool) -> list[int]:
+        try:
+            chunk = self.queue.get(block=wait, timeout=600 if wait else None)
+        except queue.Empty:
+            return []
+        self.fresh += 1
+        return self.store.add(chunk)
+
+    def round(self, count: int, least: float) -> list[int]:
+        """`count` slots: all fresh lines at hand, at least the share `least`, then earlier ones."""
+        slots = []
+        while len(slots) < count:
+            chunk = self.take(wait=len(slots) < count * least or not self.store.count)
+            if not chunk:
+                return slots + self.random.choices(range(self.store.count), k=count - len(slots))
+            slots += chunk
+        return slots
+
+    def batches(self, count: int, columns: int, spread: float, least: float):
+        """A round cut into batches of at most `columns` patches.
+
+        Canvases are cut to the widest line but keep the centre, which is where the processor puts a line; with the
+        chance `spread` some of the black beside it stays.
+        """
+        patch, wide = self.preset.patch, self.store.wide
+        slots = sorted(self.round(count, least), key=wide.__getitem__)
+        cuts = []
+        while slots:
+            need = -(-wide[slots[-1]] // patch)
+            need += (self.preset.columns - need) % 2
+            if self.random.random() < spread:
+                need += 2 * self.random.randint(0, (self.preset.columns - need) // 2)
+            need = max(2, min(need, self.preset.columns))
+            rows = max(1, min(len(slots), columns // need))
+            cuts.append((slots[-rows:], need))
+            slots = slots[:-rows]
+        self.random.shuffle(cuts)
+        for some, need in cuts:
+            yield self.store.batch(some, need)

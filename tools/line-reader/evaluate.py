@@ -1,8 +1,8 @@
-"""Measures a reader's character and word error rate on lines drawn with the held-out fonts.
+"""Measures a reader with transformers on an evaluation set of make_evaluation.py.
 
-    python tools/line-reader/evaluate.py models/line-reader --count 2000
+    python tools/line-reader/evaluate.py models/line-reader build/line-reader/evaluation
 
-Reads the folder as a user would: the processor, the tokenizer and the weights come from its files.
+The numbers of the model card come from `npm run bench:line-reader`, which reads the same set through this package.
 """
 
 import argparse
@@ -11,65 +11,47 @@ from collections import defaultdict
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
+from PIL import Image
 
-from fonts import font_files
-from presets import PRESETS
-from render import draw_line, to_model_size
-from texts import line
-
-
-def distance(a, b) -> int:
-    """Levenshtein distance of two sequences."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        previous, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
-    return row[-1]
+from batches import font_families, make_line
+from latin_texts import Source
+from presets import Preset
+from render import pad
+from scores import score
 
 
-def score(pairs: list[tuple[str, str]]) -> dict:
-    """Rates over (expected, read) pairs, in percent."""
-    chars = sum(len(want) for want, _ in pairs)
-    words = sum(len(want.split()) for want, _ in pairs)
-    return {
-        "lines": len(pairs),
-        "cer": round(100 * sum(distance(w, g) for w, g in pairs) / chars, 3),
-        "wer": round(100 * sum(distance(w.split(), g.split()) for w, g in pairs) / words, 3),
-        "exactLines": round(100 * sum(w == g for w, g in pairs) / len(pairs), 2),
-    }
-
-
-def samples(preset, count: int, seed: int, which: str = "held-out"):
-    """The evaluation set: (text, font, image), the same for every reader of a preset."""
-    r, fonts = Random(f"evaluate/{seed}"), font_files(which)
-    for i in range(count):
-        text, font = line(r, preset.charset, preset.max_chars), fonts[i % len(fonts)]
-        yield text, Path(font).name, draw_line(r, text, font)
+def quick_set(preset: Preset, count: int) -> list:
+    """For the trainer: lines of held-out words in held-out fonts, all styles and lengths."""
+    r, families, source = Random("quick"), font_families("held-out"), Source("held-out", preset.charset)
+    return [make_line(r, preset, source, families, r.randint(4, preset.max_chars)) for _ in range(count)]
 
 
 @torch.no_grad()
-def read_folder_free(model, preset, count: int, seed: int) -> list[tuple[str, str]]:
-    """For the trainer: reads with a model in memory."""
-    rows = list(samples(preset, count, seed))
-    pixels = torch.stack([torch.from_numpy(to_model_size(image, preset.height, preset.width)) for _, _, image in rows])
-    values = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(model.device)
-    out = model.generate(values, max_length=preset.max_chars + 8)
-    return [(text, preset.text(ids)) for (text, _, _), ids in zip(rows, out.tolist())]
+def read_pixels(model, preset: Preset, lines: list) -> list[tuple[str, str]]:
+    """For the trainer: (expected, read) pairs of a model in memory."""
+    pairs = []
+    for i in range(0, len(lines), 50):
+        some = lines[i : i + 50]
+        pixels = torch.from_numpy(np.stack([pad(line.pixels, preset.height, preset.width) for line in some]))
+        values = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(model.device)
+        out = model.generate(values, max_length=preset.max_length)
+        pairs += [(line.text, preset.text(ids)) for line, ids in zip(some, out.tolist())]
+    return pairs
 
 
 @torch.no_grad()
 def read_images(folder: Path, images: list) -> list[str]:
-    """The texts that the reader in `folder` sees in PIL images."""
+    """The texts that the reader in `folder` sees in PIL images, by the files in that folder alone."""
     from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
     processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = VisionEncoderDecoderModel.from_pretrained(folder, dtype=torch.float32).eval()
     texts = []
-    for i in range(0, len(images), 100):
-        values = processor(images[i : i + 100], return_tensors="pt").pixel_values
+    for i in range(0, len(images), 50):
+        values = processor(images[i : i + 50], return_tensors="pt").pixel_values
         texts += tokenizer.batch_decode(model.generate(values), skip_special_tokens=True)
     return texts
 
@@ -77,21 +59,19 @@ def read_images(folder: Path, images: list) -> list[str]:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", type=Path)
-    p.add_argument("--preset", default="digits-capitals", choices=PRESETS)
-    p.add_argument("--count", type=int, default=2000)
-    p.add_argument("--seed", type=int, default=2026)
-    p.add_argument("--fonts", default="held-out", choices=("held-out", "old-style", "train"))
+    p.add_argument("set", type=Path)
     p.add_argument("--show", type=int, default=0, help="print this many wrong lines")
+    p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
-    torch.set_num_threads(1)
-    rows = list(samples(PRESETS[args.preset], args.count, args.seed, args.fonts))
-    pairs = list(zip([text for text, _, _ in rows], read_images(args.folder, [image for _, _, image in rows])))
-    by_font = defaultdict(list)
-    for pair, (_, font, _) in zip(pairs, rows):
-        by_font[font].append(pair)
-    fonts = {font: score(some)["cer"] for font, some in sorted(by_font.items())}
-    print(json.dumps({"fonts": args.fonts, "seed": args.seed, **score(pairs), "cerByFont": fonts}, indent=2))
-    for want, got in [p for p in pairs if p[0] != p[1]][: args.show]:
+    torch.set_num_threads(args.threads)
+    rows = json.loads((args.set / "lines.json").read_text(encoding="utf-8"))["lines"]
+    texts = read_images(args.folder, [Image.open(args.set / row["file"]).convert("RGB") for row in rows])
+    by_category = defaultdict(list)
+    for row, text in zip(rows, texts):
+        by_category[row["category"]].append((row["text"], text))
+    print(json.dumps({category: score(pairs) for category, pairs in by_category.items()}, indent=2))
+    wrong = [(row["text"], text) for row, text in zip(rows, texts) if row["text"] != text]
+    for want, got in wrong[: args.show]:
         print(f"{want!r} read as {got!r}")
 
 

@@ -13,7 +13,7 @@ from presets import BOS, EOS, PAD, SPECIALS, UNK, Preset
 def build_model(p: Preset) -> VisionEncoderDecoderModel:
     encoder = ViTConfig(
         hidden_size=p.hidden, num_hidden_layers=p.encoder_layers, num_attention_heads=p.heads, intermediate_size=p.ffn,
-        image_size=[p.height, p.width], patch_size=list(p.patch), num_channels=3, layer_norm_eps=1e-6,
+        image_size=[p.height, p.width], patch_size=[p.height, p.patch], num_channels=3, layer_norm_eps=1e-6,
     )
     decoder = TrOCRConfig(
         vocab_size=len(p.vocab), d_model=p.hidden, decoder_layers=p.decoder_layers, decoder_attention_heads=p.heads,
@@ -24,9 +24,10 @@ def build_model(p: Preset) -> VisionEncoderDecoderModel:
     config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = BOS, PAD, EOS
     config.tie_word_embeddings = True
     model = VisionEncoderDecoderModel(config)
-    model.encoder.set_attn_implementation("eager")  # on CPUs its backward pass is the faster one
+    model.encoder.set_attn_implementation("eager")  # in bfloat16 on CPUs its backward pass is the faster one
+    model.decoder.set_attn_implementation("eager")  # the guide needs its attentions
     model.generation_config = GenerationConfig(
-        decoder_start_token_id=BOS, bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS, max_length=p.max_chars + 8,
+        decoder_start_token_id=BOS, bos_token_id=BOS, pad_token_id=PAD, eos_token_id=EOS, max_length=p.max_length,
     )
     return model
 
@@ -77,7 +78,7 @@ def save_folder(model: VisionEncoderDecoderModel, p: Preset, folder: Path) -> No
     folder.mkdir(parents=True, exist_ok=True)
     half = VisionEncoderDecoderModel(model.config)
     half.generation_config = model.generation_config
-    half.load_state_dict(model.state_dict())
+    half.load_state_dict({name: value.cpu() for name, value in model.state_dict().items()})
     half.to(torch.float16).save_pretrained(folder)
     processor = image_processor(p).to_dict()
     processor = {k: v for k, v in processor.items() if v is not None}

@@ -5,26 +5,40 @@ from dataclasses import dataclass
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 BOS, PAD, EOS, UNK = range(4)
+LETTERS = "".join(chr(c) for c in range(0xC0, 0x100) if c not in (0xD7, 0xF7)) + "ŒœŸ"
+LATIN = "".join(chr(c) for c in range(0x20, 0x7F)) + LETTERS + "¿¡«»€£°–—“”‘’"
 
 
 @dataclass(frozen=True)
 class Preset:
+    """Sizes are pixels of the model's picture; a patch is as high as the picture, so that patches are its columns."""
+
     charset: str
     height: int = 32
-    width: int = 256
-    patch: tuple[int, int] = (32, 4)
-    max_chars: int = 16
-    max_positions: int = 32
-    hidden: int = 128
-    heads: int = 4
-    encoder_layers: int = 4
-    decoder_layers: int = 2
-    ffn: int = 512
-    texts: str = "forms"
+    width: int = 960
+    patch: int = 6
+    max_chars: int = 100
+    hidden: int = 160
+    heads: int = 5
+    encoder_layers: int = 5
+    decoder_layers: int = 3
+    ffn: int = 640
 
     @property
     def vocab(self) -> list[str]:
         return [*SPECIALS, *self.charset]
+
+    @property
+    def columns(self) -> int:
+        return self.width // self.patch
+
+    @property
+    def max_positions(self) -> int:
+        return self.max_chars + 12
+
+    @property
+    def max_length(self) -> int:
+        return self.max_chars + 8
 
     def ids(self, text: str) -> list[int]:
         """The characters of `text` and the end token, as a trainer's labels hold them."""
@@ -35,7 +49,9 @@ class Preset:
 
 
 PRESETS = {
-    "digits-capitals": Preset(charset=" " + ".,-:/" + string.digits + string.ascii_uppercase),
+    "latin": Preset(LATIN),
+    # For an accelerator: 9.6 MB in float16.
+    "latin-wide": Preset(LATIN, hidden=192, heads=6, encoder_layers=6, decoder_layers=3, ffn=768),
     # Debugging: trains in a minute, reads little.
-    "tiny": Preset(charset=string.digits, patch=(32, 8), hidden=64, heads=2, encoder_layers=2, decoder_layers=1, ffn=128, max_chars=6),
+    "tiny": Preset(string.digits, width=192, hidden=64, heads=2, encoder_layers=2, decoder_layers=2, ffn=128, max_chars=6),
 }

@@ -1,88 +1,110 @@
-"""Draws one line of text as a photo-like image and brings it to the model's size by the Donut rule."""
+"""Makes the picture of a line in a style, and brings it to the model's size by the Donut rule."""
 
-import io
-from functools import lru_cache
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw
+
+from draw import Drawn, Look, draw_text
+from fonts import coverage
+from wear import background, jpeg, noise, wear
+
+LUMA = (0.299, 0.587, 0.114)
 
 
-@lru_cache(maxsize=4096)
-def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size)
+def contrast(a: tuple, b: tuple) -> float:
+    return abs(sum(w * (x - y) for w, x, y in zip(LUMA, a, b)))
 
 
-def colours(r: Random) -> tuple[tuple, tuple]:
-    """Ink and paper with enough contrast: mostly dark on light, sometimes the reverse."""
+def colours(r: Random, plain: float, least: float = 70) -> tuple[tuple, tuple]:
+    """Ink and paper: near black on near white with the chance `plain`, else any two that differ enough; some are reversed."""
     while True:
-        ink, paper = (tuple(r.randint(lo, hi) for _ in range(3)) for lo, hi in ((0, 120), (120, 255)))
-        if r.random() < 0.45:
-            ink, paper = (r.randint(0, 50),) * 3, (r.randint(225, 255),) * 3
-        if r.random() < 0.2:
+        ink, paper = (tuple(r.randint(lo, hi) for _ in range(3)) for lo, hi in ((0, 150), (105, 255)))
+        if r.random() < plain:
+            ink, paper = (r.randint(0, 60),) * 3, tuple(r.randint(225, 255) for _ in range(3))
+        if r.random() < 0.25:
             ink, paper = paper, ink
-        weights = (0.299, 0.587, 0.114)
-        if abs(sum(w * (a - b) for w, a, b in zip(weights, ink, paper))) > 75:
+        if contrast(ink, paper) > least:
             return ink, paper
 
 
-def draw_text(r: Random, text: str, font: ImageFont.FreeTypeFont, ink: tuple, paper: tuple) -> Image.Image:
-    """The text on plain paper, with random margins and letter spacing."""
-    size = font.size
-    tracking = r.uniform(-0.02, 0.18) * size if r.random() < 0.3 else 0.0
-    left, right = ((r.uniform(0.05, 0.5) if r.random() < 0.85 else r.uniform(0.5, 3)) * size for _ in range(2))
-    top, bottom = (r.uniform(0.03, 0.35) * size for _ in range(2))
-    x0, y0, x1, y1 = font.getbbox(text)
-    width = x1 - x0 + tracking * len(text) + left + right
-    full = font.getbbox("A0,/")
-    y0, y1 = (min(y0, full[1]), max(y1, full[3])) if r.random() < 0.7 else (min(y0, y1 - size // 2), y1)
-    image = Image.new("RGB", (max(4, int(width)), max(4, int(y1 - y0 + top + bottom))), paper)
-    pen = ImageDraw.Draw(image)
-    if tracking == 0:
-        pen.text((left - x0, top - y0), text, fill=ink, font=font)
-        return image
-    x = left - x0
-    for c in text:
-        pen.text((x, top - y0), c, fill=ink, font=font)
-        x += font.getlength(c) + tracking
-    return image
+def clean_look(r: Random, font: str) -> Look:
+    """A page scanned well: dark on light, 24 to 56 pixels."""
+    ink, paper = (r.randint(0, 40),) * 3, tuple(r.randint(238, 255) for _ in range(3))
+    margins = {side: r.uniform(0.03, 0.35) for side in ("left", "right", "top", "bottom")}
+    return Look(font, r.randint(24, 56), ink=ink, paper=paper, tight=r.random() < 0.3, **margins)
 
 
-def shade(r: Random, pixels: np.ndarray) -> np.ndarray:
-    """Uneven light and sensor noise."""
-    if r.random() < 0.25:
-        ramp = np.linspace(r.uniform(0.75, 1.0), r.uniform(0.75, 1.0), pixels.shape[1], dtype=np.float32)
-        pixels = pixels * ramp[None, :, None]
-    if r.random() < 0.35:
-        rng = np.random.default_rng(r.getrandbits(32))
-        pixels = pixels + rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * r.uniform(1, 14)
-    return pixels
+def screenshot_look(r: Random, font: str) -> Look:
+    """A crop of a screen: small type, often with coloured fringes, and interface colours."""
+    ink, paper = colours(r, 0.5, 90)
+    margins = {side: r.uniform(0.05, 0.6) for side in ("left", "right", "top", "bottom")}
+    return Look(font, r.randint(11, 22), ink=ink, paper=paper, subpixel=r.random() < 0.5, underline=r.random() < 0.05, **margins)
 
 
-def wear(r: Random, image: Image.Image, paper: tuple) -> Image.Image:
-    """A small rotation, blur, low resolution, shading and JPEG traces."""
-    if r.random() < 0.3:
-        image = image.rotate(r.uniform(-1.6, 1.6), Image.Resampling.BILINEAR, expand=True, fillcolor=paper)
-    if r.random() < 0.3:
-        image = image.filter(ImageFilter.GaussianBlur(r.uniform(0.2, 0.045 * image.height)))
+def any_look(r: Random, font: str) -> Look:
+    ink, paper = colours(r, 0.45)
+    far = 2.5 if r.random() < 0.1 else 0.45
+    return Look(
+        font, round(11 * 5.5 ** r.random()), tracking=r.uniform(-0.03, 0.2) if r.random() < 0.15 else 0.0, left=r.uniform(0, far), right=r.uniform(0, far),
+        top=r.uniform(0, 0.4), bottom=r.uniform(0, 0.4), tight=r.random() < 0.3, subpixel=r.random() < 0.2, ink=ink, paper=paper,
+        underline=r.random() < 0.03, neighbours=r.random() < 0.04,
+    )
+
+
+def draw_line(r: Random, text: str, font: str, style: str = "mixed") -> Drawn:
+    """A picture of `text`; every choice comes from `r`. Styles: clean, screenshot, degraded, mixed (what training sees)."""
+    if style == "clean":
+        return draw_text(r, text, clean_look(r, font))
+    if style == "screenshot":
+        drawn = draw_text(r, text, screenshot_look(r, font))
+        return drawn if r.random() < 0.7 else Drawn(jpeg(r, drawn.image, 60, 95), drawn.edges)
+    if style == "degraded":
+        return wear(r, draw_text(r, text, clean_look(r, font)), 0.8, 1.5)
+    kind = r.random()
+    if kind < 0.2:
+        return wear(r, draw_text(r, text, clean_look(r, font)), 0.5, 0.3)
+    if kind < 0.4:
+        return wear(r, draw_text(r, text, screenshot_look(r, font)), 0.4, 0.15)
+    return wear(r, draw_text(r, text, any_look(r, font)), r.uniform(0.2, 1), 0.6)
+
+
+def draw_nothing(r: Random) -> Image.Image:
+    """A crop without text: plain paper, shades, grain, rules, boxes, dots and strokes."""
+    w, h = r.randint(16, 900), r.randint(12, 90)
+    ink, paper = colours(r, 0.5, 20)
+    image = Image.new("RGB", (w, h), paper)
+    pen, kind = ImageDraw.Draw(image), r.randrange(6)
+    if kind == 1:
+        y = r.randint(0, h)
+        pen.line((0, y, w, y + r.randint(-3, 3)), fill=ink, width=r.randint(1, 5))
+    elif kind == 2:
+        pen.rectangle((r.randint(0, w // 4), r.randint(0, h // 3), w - r.randint(1, w // 4), h - r.randint(1, h // 3)), outline=ink, width=r.randint(1, 4))
+    elif kind == 3:
+        for _ in range(r.randint(1, 12)):
+            x, y, s = r.randint(0, w), r.randint(0, h), r.randint(3, max(4, h))
+            r.choice((pen.ellipse, pen.rectangle))((x, y, x + s, y + s), fill=tuple(r.randint(0, 255) for _ in range(3)))
+    elif kind == 4:
+        points = [(r.randint(0, w), r.randint(0, h)) for _ in range(r.randint(3, 40))]
+        pen.line(points, fill=ink, width=r.randint(1, 4))
+    pixels = np.asarray(image, np.float32)
     if r.random() < 0.5:
-        image = Image.fromarray(np.clip(shade(r, np.asarray(image, np.float32)), 0, 255).astype(np.uint8))
-    if r.random() < 0.2:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=r.randint(35, 90))
-        image = Image.open(file).convert("RGB")
-    return image
+        pixels = background(r, pixels)
+    if r.random() < 0.5:
+        pixels = noise(r, pixels, r.uniform(0.5, 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def draw_line(r: Random, text: str, font_path: str) -> Image.Image:
-    """A worn image of `text`; every choice comes from `r`."""
-    size = r.choice((14, 16, 18, 20, 22, 24, 28, 32, 40, 48))
-    ink, paper = colours(r)
-    return wear(r, draw_text(r, text, load_font(font_path, size), ink, paper), paper)
+def pick_font(r: Random, families: list[list[str]], text: str, charset: str) -> str:
+    """A font that has every character of `text`: a family first, so that large families do not dominate."""
+    while True:
+        font = r.choice(r.choice(families))
+        if coverage(font, charset).issuperset(text):
+            return font
 
 
 def to_model_size(image: Image.Image, height: int, width: int) -> np.ndarray:
-    """DonutImageProcessor of transformers 5 up to rescaling: shortest edge, thumbnail, centred zero padding. uint8, HWC."""
+    """DonutImageProcessor of transformers 5 up to padding and rescaling: shortest edge, then thumbnail. uint8, HWC."""
     short = min(height, width)
     w, h = image.size
     w, h = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
@@ -94,7 +116,12 @@ def to_model_size(image: Image.Image, height: int, width: int) -> np.ndarray:
         elif w > h:
             new_h = int(h * new_w / w)
         image = image.resize((max(new_w, 1), max(new_h, 1)), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def pad(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Centred on black, as the processor does."""
     out = np.zeros((height, width, 3), np.uint8)
-    top, left = (height - image.height) // 2, (width - image.width) // 2
-    out[top : top + image.height, left : left + image.width] = np.asarray(image)
+    top, left = (height - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
+    out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return out

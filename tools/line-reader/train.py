@@ -1,39 +1,47 @@
 """Trains a small line reader from scratch on rendered lines and writes a plain Hugging Face folder.
 
-    python tools/line-reader/train.py --preset digits-capitals --out models/line-reader
+    python tools/line-reader/train.py --preset latin --out build/line-reader/latin
 
-Seeded; resumes from its checkpoint; uses an accelerator where there is one.
+Seeded; resumes from its checkpoint; uses CUDA where there is a device.
 """
 
 import argparse
+import copy
 import math
+import os
 import time
 from pathlib import Path
-from random import Random
 
 import torch
 from torch.nn import functional as F
 
-from batches import Batches
-from evaluate import read_folder_free, score
+from batches import CHUNK, Pool
+from evaluate import quick_set, read_pixels
+from guide import Guide, sinusoids
 from hf_folder import build_model, save_folder
 from presets import BOS, PAD, PRESETS
+from scores import score
+from store import Batch, Store, shaken
 
 
 def arguments() -> argparse.Namespace:
+    cuda = torch.cuda.is_available()
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--preset", default="digits-capitals", choices=PRESETS)
+    p.add_argument("--preset", default="latin", choices=PRESETS)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--checkpoint", type=Path, help="default: build/line-reader/<preset>.pt")
-    p.add_argument("--steps", type=int, default=20000)
-    p.add_argument("--minutes", type=float, default=math.inf, help="end the schedule after this time if it comes first")
-    p.add_argument("--batch", type=int, default=64)
-    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--minutes", type=float, default=100, help="length of the whole schedule, over all resumptions")
+    p.add_argument("--stop-after", type=float, default=math.inf, help="minutes after which this run saves and ends; resume to go on")
+    p.add_argument("--columns", type=int, default=65536 if cuda else 1500, help="patches per batch")
+    p.add_argument("--round", type=int, default=16384 if cuda else 768, help="lines drawn from the pool at a time")
+    p.add_argument("--lr", type=float, default=2e-3 if cuda else 1.2e-3)
     p.add_argument("--warmup", type=int, default=300)
-    p.add_argument("--replay", type=int, default=1, help="steps on earlier batches for each fresh one")
-    p.add_argument("--ctc", type=float, default=0.5, help="weight of the encoder's helper loss; its head is not saved")
-    p.add_argument("--save-every", type=float, default=180, help="seconds")
-    p.add_argument("--workers", type=int, default=1)
+    p.add_argument("--ramp", type=int, default=100000, help="lines after which all lengths appear")
+    p.add_argument("--pool", type=int, default=600000 if cuda else 12000, help="lines kept to be seen again")
+    p.add_argument("--least-fresh", type=float, default=0.02 if cuda else 0.25, help="share of lines never seen before; training waits for it")
+    p.add_argument("--shake", action=argparse.BooleanOptionalAction, default=True, help="vary brightness, contrast, place and noise at each sight")
+    p.add_argument("--save-every", type=float, default=120 if cuda else 900, help="seconds")
+    p.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2) if cuda else 1)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--seed", type=int, default=1)
     return p.parse_args()
@@ -45,109 +53,131 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = build_model(self.preset).to(self.device)
-        self.helper = torch.nn.Linear(self.preset.hidden, len(self.preset.vocab)).to(self.device)
-        parameters = [*self.model.parameters(), *self.helper.parameters()]
-        self.optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01)
-        self.step, self.fresh, self.elapsed = 0, 0, 0.0
+        self.start_positions()
+        self.guide = Guide(self.preset).to(self.device)
+        self.average = copy.deepcopy(self.model).eval()
+        parameters = [*self.model.parameters(), *self.guide.parameters()]
+        self.optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.step, self.fresh, self.seen, self.elapsed = 0, 0, 0, 0.0
         self.path = args.checkpoint or Path("build/line-reader") / f"{args.preset}.pt"
         self.resume()
-        self.pool, self.random = [], Random(f"{args.seed}/{self.step}")
-        self.batches = Batches(args.preset, args.seed, self.fresh, args.batch, args.workers)
+        self.began = self.elapsed
+        self.pool = Pool(self.preset, args.seed, self.fresh, args.workers, args.ramp, Store(self.preset, args.pool, self.device))
+        self.check = quick_set(self.preset, 200 if torch.cuda.is_available() else 80)
+
+    @torch.no_grad()
+    def start_positions(self) -> None:
+        """Sinusoids where the architecture starts with noise: neighbours look alike from the first step on."""
+        table = self.model.encoder.embeddings.position_embeddings
+        table.zero_()
+        table[0, 1:] = 0.3 * sinusoids(torch.arange(self.preset.columns, device=self.device).float(), self.preset.hidden, 4.0 * self.preset.columns)
+        table = self.model.decoder.model.decoder.embed_positions.weight
+        table.copy_(0.03 * sinusoids(torch.arange(len(table), device=self.device).float() - 2, self.preset.hidden, 2.0 * self.preset.max_chars))
 
     def resume(self) -> None:
         if not self.path.exists():
             return
         state = torch.load(self.path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.helper.load_state_dict(state["helper"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.fresh, self.elapsed = state["step"], state["fresh"], state["elapsed"]
+        for name in ("model", "average", "guide", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.fresh, self.seen, self.elapsed = (state[k] for k in ("step", "fresh", "seen", "elapsed"))
         print(f"resumed at step {self.step}", flush=True)
 
     def save(self) -> None:
-        state = {"model": self.model.state_dict(), "helper": self.helper.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state.update(step=self.step, fresh=self.fresh, elapsed=self.elapsed)
+        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "guide", "optimizer")}
+        state.update(step=self.step, fresh=self.pool.fresh, seen=self.seen, elapsed=self.elapsed)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(self.path)
-        save_folder(self.model.cpu(), self.preset, self.args.out)
-        self.model.to(self.device)
+        save_folder(self.average, self.preset, self.args.out)
 
     def progress(self) -> float:
-        return max(self.step / self.args.steps, self.elapsed / (60 * self.args.minutes))
+        return self.elapsed / (60 * self.args.minutes)
 
     def rate(self) -> float:
         warm = min(1.0, (self.step + 1) / self.args.warmup)
-        return self.args.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress()))))
+        return self.args.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress()))))
 
-    def next_batch(self):
-        """A fresh batch, or a mix of earlier ones between two fresh ones."""
-        if self.step % (self.args.replay + 1) == 0 or not self.pool:
-            pixels, texts = self.batches.take()
-            batch = (torch.from_numpy(pixels), texts)
-            self.fresh += 1
-            self.pool = [*self.pool[-399:], batch]
-            return batch
-        return self.random.choice(self.pool)
+    def encode(self, batch: Batch) -> torch.Tensor:
+        """Encoder states of a canvas that lacks `batch.skip` patches on either side: what the whole model computes, less the black."""
+        encoder, p = self.model.encoder, self.preset
+        pixels = shaken(batch.values) if self.args.shake else batch.values.float()
+        n, w, _ = pixels.shape
+        columns = (pixels / 127.5 - 1).view(n, w // p.patch, p.patch, p.height, 3).permute(0, 1, 4, 3, 2).reshape(n, w // p.patch, -1)
+        projection = encoder.embeddings.patch_embeddings.projection
+        states = F.linear(columns, projection.weight.flatten(1), projection.bias)
+        table = encoder.embeddings.position_embeddings
+        states = states + table[:, 1 + batch.skip : 1 + batch.skip + w // p.patch]
+        first = (encoder.embeddings.cls_token + table[:, :1]).expand(n, 1, -1)
+        states = torch.cat([first, states], 1)
+        for layer in encoder.layers if hasattr(encoder, "layers") else encoder.encoder.layer:
+            out = layer(states)
+            states = out[0] if isinstance(out, tuple) else out
+        return encoder.layernorm(states)
 
-    def losses(self, pixels: torch.Tensor, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [self.preset.ids(t) for t in texts]
-        longest = max(map(len, rows))
-        labels = torch.tensor([row + [-100] * (longest - len(row)) for row in rows], device=self.device)
-        inputs = torch.cat([torch.full_like(labels[:, :1], BOS), labels[:, :-1].clamp(min=0)], 1)
-        inputs[:, 1:][labels[:, :-1] == -100] = PAD
-        values = pixels.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    def losses(self, batch: Batch) -> list[torch.Tensor]:
+        labels = batch.labels
+        inputs = torch.cat([torch.full_like(labels[:, :1], BOS), labels[:, :-1]], 1)
+        inputs = inputs.masked_fill(inputs == -100, PAD)
         with torch.autocast(self.device.type, torch.bfloat16):
-            out = self.model(pixel_values=values, decoder_input_ids=inputs, use_cache=False)
-            helper = self.helper(out.encoder_last_hidden_state[:, 1:])
+            states = self.encode(batch)
+            decoder = self.model.decoder
+            out = decoder(input_ids=inputs, encoder_hidden_states=states, use_cache=False, output_attentions=True)
+            character, index = self.guide.column_losses(states[:, 1:], batch)
         main = F.cross_entropy(out.logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
-        lengths = torch.tensor([len(row) - 1 for row in rows])
-        targets = torch.cat([torch.tensor(row[:-1]) for row in rows])
-        frames = torch.full((len(rows),), helper.shape[1])
-        logp = helper.float().log_softmax(-1).transpose(0, 1)
-        return main, F.ctc_loss(logp, targets, frames, lengths, blank=PAD, zero_infinity=True)
+        guided = [layer[:, :2] for layer in out.cross_attentions[1:]]
+        return [main, character, index, self.guide.attention_loss(guided, batch)]
 
-    def train_step(self) -> tuple[float, float]:
+    def train_step(self, batch: Batch) -> torch.Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        main, helper = self.losses(*self.next_batch())
+        losses = self.losses(batch)
+        main, character, index, attention = losses
+        help_weight = max(0.1, 1 - 1.5 * self.progress())
         self.optimizer.zero_grad(set_to_none=True)
-        (main + self.args.ctc * helper).backward()
+        (main + help_weight * (character + index + 0.2 * attention)).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return main.item(), helper.item()
+        self.step, self.seen = self.step + 1, self.seen + len(batch.labels)
+        self.update_average()
+        return torch.stack(losses).detach()
 
-    def report(self, sums: list[float], count: int) -> None:
-        print(f"step {self.step} {self.elapsed:.0f}s lr {self.rate():.2e} loss {sums[0] / count:.4f} helper {sums[1] / count:.4f}", flush=True)
+    @torch.no_grad()
+    def update_average(self) -> None:
+        keep = min(0.998, (1 + self.step) / (20 + self.step))
+        for mean, now in zip(self.average.parameters(), self.model.parameters()):
+            mean.lerp_(now, 1 - keep)
 
     def run(self) -> None:
-        saved, sums, count = time.monotonic(), [0.0, 0.0], 0
-        while self.progress() < 1:
+        saved, sums, count, mark = time.monotonic(), torch.zeros(4, device=self.device), 0, self.step
+        while self.progress() < 1 and self.elapsed - self.began < 60 * self.args.stop_after:
             began = time.monotonic()
-            values = self.train_step()
-            sums, count = [a + b for a, b in zip(sums, values)], count + 1
-            self.step += 1
+            spread = 0.05 if self.progress() < 0.2 else 0.25
+            for batch in self.pool.batches(self.args.round, self.args.columns, spread, self.args.least_fresh):
+                sums, count = sums + self.train_step(batch), count + 1
             self.elapsed += time.monotonic() - began
-            if self.step % 100 == 0:
-                self.report(sums, count)
-                sums, count = [0.0, 0.0], 0
+            if self.step - mark >= 100:
+                names = ("loss", "column", "index", "attention")
+                values = " ".join(f"{name} {value / count:.4f}" for name, value in zip(names, sums.tolist()))
+                print(f"step {self.step} {self.elapsed:.0f}s lines {self.seen} fresh {self.pool.fresh * CHUNK} lr {self.rate():.2e} {values}", flush=True)
+                sums, count, mark = torch.zeros(4, device=self.device), 0, self.step
             if time.monotonic() - saved > self.args.save_every:
-                self.save()
-                self.quick_check()
+                self.save_and_check()
                 saved = time.monotonic()
-        self.save()
-        self.quick_check()
+        self.save_and_check()
 
-    def quick_check(self) -> None:
-        self.model.eval()
-        print(f"  held-out fonts: {score(read_folder_free(self.model, self.preset, 200, seed=99))}", flush=True)
-        self.model.train()
+    def save_and_check(self) -> None:
+        self.save()
+        pairs = read_pixels(self.average, self.preset, self.check)
+        worst = [f"{w!r} -> {g!r}" for w, g in pairs if w != g][:3]
+        print(f"  held-out: {score(pairs)} {' ; '.join(worst)}", flush=True)
 
 
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
     Trainer(args).run()
 
 

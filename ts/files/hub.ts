@@ -35,8 +35,8 @@ interface Wanted {
 }
 
 const WANTED: Readonly<Record<FileKind, Wanted>> = {
-  config: { optional: [/^generation_config\.json$/], anyOf: [/^config\.json$/] },
-  model: { optional: [/^generation_config\.json$/], anyOf: [/^config\.json$/] }, // and the weights: see fetchWeights
+  config: { optional: [/^generation_config\.json$/, /^confidence_calibration\.json$/], anyOf: [/^config\.json$/] },
+  model: { optional: [/^generation_config\.json$/, /^confidence_calibration\.json$/], anyOf: [/^config\.json$/] }, // and the weights: see fetchWeights
   processor: { optional: [/^config\.json$/], anyOf: [/^preprocessor_config\.json$/, /^processor_config\.json$/] },
   tokenizer: {
     optional: [/^config\.json$/, /^special_tokens_map\.json$/, /^added_tokens\.json$/, /^merges\.txt$/],

@@ -6,9 +6,11 @@
 import argparse
 import json
 from pathlib import Path
+from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
 
+from draw import Look, draw_text
 from fonts import font_files
 
 OUT = Path(__file__).resolve().parents[2] / "examples/images"
@@ -19,6 +21,15 @@ EXAMPLES = (
     ("plate.png", "KA-4711-TX", "Cantarell-Bold.otf", 64, (20, 40, 110), (250, 214, 60), 16),
     ("label.jpg", "LOT 7205 B", "Roboto-Bold.ttf", 48, (240, 240, 240), (38, 62, 88), 14),
 )
+
+# A crop of a screen: small type with the coloured fringes of subpixel rendering. Margins are multiples of the font size.
+SCREENSHOT = ("screenshot.png", "STATUS: 200 OK", "Roboto-Medium.ttf", 17, (230, 232, 236), (32, 36, 44), 0.4)
+
+
+def draw_screenshot(text: str, font_name: str, size: int, ink: tuple, paper: tuple, margin: float) -> Image.Image:
+    path = next(path for path in font_files("held-out") if Path(path).name == font_name)
+    margins = {side: margin for side in ("left", "right", "top", "bottom")}
+    return draw_text(Random(0), text, Look(path, size, subpixel=True, ink=ink, paper=paper, **margins)).image
 
 
 def draw(text: str, font_name: str, size: int, ink: tuple, paper: tuple, margin: int) -> Image.Image:
@@ -37,7 +48,9 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for name, text, *style in EXAMPLES:
         draw(text, *style).save(OUT / name, **({"quality": 85} if name.endswith(".jpg") else {"optimize": True}))
-    expected = {name: text for name, text, *_ in EXAMPLES}
+    name, text, *style = SCREENSHOT
+    draw_screenshot(text, *style).save(OUT / name, optimize=True)
+    expected = {name: text for name, text, *_ in (*EXAMPLES, SCREENSHOT)}
     (OUT / "expected.json").write_text(json.dumps(expected, indent=2) + "\n")
     if args.check is None:
         return

@@ -13,7 +13,7 @@ from random import Random
 
 from batches import font_families
 from latin_texts import Source
-from presets import LATIN
+from presets import CAPITALS, LATIN
 from render import draw_line, draw_nothing, pick_font
 
 PASSAGES = Path(__file__).with_name("passages.txt")
@@ -23,6 +23,7 @@ CATEGORIES = (
     ("screenshots", "screen", "screenshot", ("en",), 0.4),
     ("degraded", "sentence", "degraded", ("en",), 0.5),
     ("numbers", "numbers", "clean", (), 0.0),
+    ("capitals", "capitals", "clean", (), 0.0),
     ("western", "western", "clean", ("es", "de", "fr", "it", "pt", "nl", "da", "sv", "no"), 0.5),
 )
 
@@ -44,7 +45,18 @@ def excerpt(r: Random, text: str, limit: int) -> str:
     return out
 
 
+def capitals(r: Random, source: Source) -> str:
+    """1 to 16 digits, capitals and marks: what the first bundled reader knows."""
+    while True:
+        text = r.choice((source.receipt, source.serial, source.number, lambda r: source.sentence(r, 16, "en")))(r).upper()
+        text = " ".join("".join(c for c in text if c in CAPITALS).split())[:16].strip()
+        if text:
+            return text
+
+
 def text_of(r: Random, source: Source, kinds: str, languages: tuple, share: float) -> str:
+    if kinds == "capitals":
+        return capitals(r, source)
     limit = r.randint(10, 100)
     if r.random() < share:
         return excerpt(r, r.choice([text for language, text in passages() if language in languages]), limit)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")
 BOS, PAD, EOS, UNK = range(4)
 LETTERS = "".join(chr(c) for c in range(0xC0, 0x100) if c not in (0xD7, 0xF7)) + "ŒœŸ"
+CAPITALS = " .,-:/" + string.digits + string.ascii_uppercase
 LATIN = "".join(chr(c) for c in range(0x20, 0x7F)) + LETTERS + "¿¡«»€£°–—“”‘’"
 
 

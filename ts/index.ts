@@ -8,6 +8,8 @@ export type {
   StoppingCriterion,
 } from './model/generate';
 export type { DType, LoadOptions, LoadProgress, Tensor } from './model/inputs';
+export type { CreateOptions } from './model/load';
+export type { SaveOptions } from './model/save';
 export { GenerationConfig } from './generation/generation-config';
 export { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 export { AutoImageProcessor } from './image/auto';

@@ -22,6 +22,8 @@ import {
   type Tensor,
 } from './model/inputs';
 import { createFromConfig, loadFromFolder, type CreateOptions, type Parts } from './model/load';
+import { checkSaveOptions, configTexts, type SaveOptions } from './model/save';
+import { StateDict } from './model/state-dict';
 import type {
   NativeForwardRequest,
   NativeGenerateResult,
@@ -29,7 +31,7 @@ import type {
   NativeTensor,
   NativeTokenEvent,
 } from './native/contract';
-import { callSite, runJob } from './native/jobs';
+import { call, callSite, runJob } from './native/jobs';
 import { nearest } from './names';
 import type { ModelSource, ModelSpec } from './spec/model-spec';
 
@@ -94,6 +96,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   readonly newlyInitialized: readonly string[];
   readonly #spec: ModelSpec;
   readonly #source: ModelSource;
+  readonly #state: StateDict;
   readonly #native: NativeModel;
   #disposed: Promise<void> | undefined;
 
@@ -103,6 +106,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     this.newlyInitialized = parts.source.created.map(({ name }) => name);
     this.#spec = parts.spec;
     this.#source = parts.source;
+    this.#state = new StateDict(parts);
     this.#native = parts.native;
   }
 
@@ -207,6 +211,28 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     return this.#native.memory();
   }
 
+  /**
+   * Writes config.json, generation_config.json and the weights in safetensors, as transformers does; a copy of a tied
+   * tensor is left out. Tensors come from the files that were loaded, in their element type, or from memory; a file that
+   * has changed since is an error (WEIGHTS_CHANGED). All or nothing: a failure leaves the folder as it was. The folder may
+   * be the one the model was loaded from.
+   */
+  async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
+    this.#checkAlive();
+    const maxShardSize = checkSaveOptions(folder, options);
+    const { signal, onProgress } = options;
+    let [loaded, total] = [0, 0];
+    const report = (bytes: number) => onProgress?.({ stage: 'save', loaded: (loaded += bytes), total });
+    await this.#state.save(folder, {
+      maxShardSize,
+      signal,
+      texts: configTexts(this.config, this.generationConfig),
+      readOwned: (...range) => this.#readOwned(...range),
+      onTotal: (bytes) => ((total = bytes), report(0)),
+      onBytes: report,
+    });
+  }
+
   /** Frees the model. Calls still running reject with DisposedError. May be called at any moment, and again. */
   dispose(): Promise<void> {
     this.#disposed ??= this.#native.dispose();
@@ -215,6 +241,11 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  #readOwned(buffer: number, first: number, count: number): Float32Array {
+    this.#checkAlive();
+    return call(() => this.#native.readOwned(buffer, first, count), callSite());
   }
 
   #checkAlive(): void {

@@ -1,5 +1,6 @@
 /** Config classes from a table of fields: defaults, checks, and the mapping between camelCase and the files' snake_case. */
 import { ConfigError, OptionError } from '../errors';
+import { cloneJson, markFloat } from '../json';
 import { nearest, toSnakeCase } from '../names';
 
 export type JsonObject = Record<string, unknown>;
@@ -8,6 +9,8 @@ export type JsonObject = Record<string, unknown>;
 export interface Field<T> {
   readonly fallback: T;
   readonly check: (value: unknown) => string | null;
+  /** A float in Python, also where its value is whole. */
+  readonly float?: boolean;
   /** Left out of JSON unless given. */
   readonly hidden?: boolean;
 }
@@ -37,10 +40,20 @@ export const sides = (fallback: number): Field<number | readonly [number, number
   field(fallback as number | readonly [number, number], `a whole number from 1 to 65536 or two of them`, (v) =>
     Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : whole(v, 1, 65536),
   );
-export const between = (fallback: number, low: number, high: number) =>
-  field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high);
-export const optionalNumber = (): Field<number | null> =>
-  field(null as number | null, 'null or a number', (v) => v === null || (typeof v === 'number' && Number.isFinite(v)));
+/** A float. */
+export const between = (fallback: number, low: number, high: number): Field<number> => ({
+  ...field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high),
+  float: true,
+});
+/** A float, or null. */
+export const optionalNumber = (): Field<number | null> => ({
+  ...field(
+    null as number | null,
+    'null or a number',
+    (v) => v === null || (typeof v === 'number' && Number.isFinite(v)),
+  ),
+  float: true,
+});
 export const flag = (fallback: boolean) => field(fallback, 'true or false', (v) => typeof v === 'boolean');
 export const text = (fallback: string) => field(fallback, 'a string', (v) => typeof v === 'string');
 export const optionalText = (): Field<string | null> =>
@@ -96,7 +109,7 @@ export function optionsToJson(options: object, known: readonly string[], what: s
       const end = hint ? `; did you mean '${hint}'?` : '';
       throw new OptionError('UNKNOWN_OPTION', `${what}: expected a known option, got '${name}'${end}`);
     }
-    if (value !== undefined) json[toSnakeCase(name)] = structuredClone(value);
+    if (value !== undefined) json[toSnakeCase(name)] = cloneJson(value);
   }
   return json;
 }
@@ -115,7 +128,7 @@ export abstract class BaseConfig {
 
   /** The snake_case object this config was made from, unknown keys included. */
   toJSON(): JsonObject {
-    return structuredClone(this.#json);
+    return cloneJson(this.#json);
   }
 }
 
@@ -140,11 +153,10 @@ export function configClass<F extends Fields, A extends string = never>(
   const fields: Fields = { ...COMMON, ...own };
   const aliasList = Object.entries<string>(aliases);
   const known = [...Object.keys(fields), ...aliasList.map(([alias]) => alias)];
-  const fromOptions = (options: object): JsonObject => ({
-    model_type: modelType,
-    ...defaults(fields),
-    ...foldAliases(optionsToJson(options, known, `${modelType} config`), aliasList),
-  });
+  const fromOptions = (options: object): JsonObject => {
+    const given = foldAliases(optionsToJson(options, known, `${modelType} config`), aliasList);
+    return withFloats({ model_type: modelType, ...defaults(fields), ...given }, fields);
+  };
   class Config extends BaseConfig {
     static readonly modelType = modelType;
     readonly modelType = modelType;
@@ -161,7 +173,7 @@ export function configClass<F extends Fields, A extends string = never>(
     }
 
     static fromJSON(json: object): Config {
-      return new Config({}, structuredClone(requireObject(json, modelType)));
+      return new Config({}, cloneJson(requireObject(json, modelType)));
     }
   }
   return Config as unknown as ConfigClass<F, A>;
@@ -170,6 +182,11 @@ export function configClass<F extends Fields, A extends string = never>(
 function defaults(fields: Fields): JsonObject {
   const shown = Object.entries(fields).filter(([, { hidden: quiet }]) => !quiet);
   return Object.fromEntries(shown.map(([name, { fallback }]) => [toSnakeCase(name), fallback]));
+}
+
+function withFloats(json: JsonObject, fields: Fields): JsonObject {
+  for (const [name, { float }] of Object.entries(fields)) if (float) markFloat(json, toSnakeCase(name));
+  return json;
 }
 
 function foldAliases(json: JsonObject, aliases: [alias: string, name: string][]): JsonObject {

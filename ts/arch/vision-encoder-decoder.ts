@@ -1,11 +1,14 @@
 /** The composite: its config, and the model spec from a config and a checkpoint's tensors. */
 import { ConfigError } from '../errors';
+import { resolveSource, type ResolveOptions } from '../files/hub';
+import { openRepository } from '../files/repository';
+import { cloneJson } from '../json';
 import { toSnakeCase } from '../names';
-import type { TensorTable } from '../files/tensor-table';
+import type { TensorSource, TensorTable } from '../files/tensor-table';
 import { distributionOf } from '../spec/init';
 import type { Linear, ModelSource, ModelSpec } from '../spec/model-spec';
 import { validateModelSpec } from '../spec/validate';
-import { Weights, type Invent } from '../spec/weights';
+import { Weights, type Invent, type Tie } from '../spec/weights';
 import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
 import {
   optionsToJson,
@@ -55,7 +58,16 @@ export class VisionEncoderDecoderConfig {
 
   /** From the object in config.json. Keys a sub-config lacks take the defaults of its class. */
   static fromJSON(json: object): VisionEncoderDecoderConfig {
-    return new VisionEncoderDecoderConfig(structuredClone(requireObject(json, MODEL_TYPE)));
+    return new VisionEncoderDecoderConfig(cloneJson(requireObject(json, MODEL_TYPE)));
+  }
+
+  /** From the config.json of a folder or Hub id. */
+  static async fromPretrained(
+    source: string,
+    options: Omit<ResolveOptions, 'files'> = {},
+  ): Promise<VisionEncoderDecoderConfig> {
+    const repository = await openRepository(await resolveSource(source, { ...options, files: 'config' }));
+    return VisionEncoderDecoderConfig.fromJSON(await repository.readJson('config.json', { keepFloats: true }));
   }
 
   /** From two configs; the decoder's copy becomes a decoder with cross-attention. `extra` lands at the top level. */
@@ -70,13 +82,13 @@ export class VisionEncoderDecoderConfig {
       tie_word_embeddings: false,
       ...optionsToJson(extra, EXTRA, `${MODEL_TYPE} config`),
       encoder: encoder.toJSON(),
-      decoder: { ...decoder.toJSON(), is_decoder: true, add_cross_attention: true },
+      decoder: Object.assign(decoder.toJSON(), { is_decoder: true, add_cross_attention: true }),
     });
   }
 
   /** The snake_case object, unknown keys included. */
   toJSON(): JsonObject {
-    return structuredClone(this.#json);
+    return cloneJson(this.#json);
   }
 }
 
@@ -102,6 +114,14 @@ function readToken<K extends keyof typeof TOKEN_FIELDS>(
   return value as (typeof TOKEN_FIELDS)[K]['fallback'];
 }
 
+export interface BuiltModel {
+  spec: ModelSpec;
+  source: ModelSource;
+  /** Harmless tensors in the files that the model does not use. */
+  unused: ReadonlyMap<string, TensorSource>;
+  ties: readonly Tie[];
+}
+
 /** What becomes of tensors that the config asks for and no file holds. */
 export type Missing = 'refuse' | 'create';
 
@@ -110,7 +130,7 @@ export function buildModelSpec(
   config: VisionEncoderDecoderConfig,
   table: TensorTable,
   missing: Missing = 'refuse',
-): { spec: ModelSpec; source: ModelSource } {
+): BuiltModel {
   const encoder = encoderFor(config.encoder.modelType);
   const decoder = decoderFor(config.decoder.modelType);
   const weights = new Weights(table, missing === 'create' ? inventor(config) : null);
@@ -124,7 +144,8 @@ export function buildModelSpec(
   );
   const source = weights.source();
   validateModelSpec(spec, source);
-  return { spec, source };
+  const unused = new Map(weights.leftovers().map((name) => [name, table.tensors.get(name)!]));
+  return { spec, source, unused, ties: weights.ties() };
 }
 
 /** Each half by its own rules. enc_to_dec_proj takes the decoder's initializer_range, or 0.02 if it has no such key. */

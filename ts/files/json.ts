@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.js';
+import { markFloats } from '../json.js';
 import { decodeUtf8, readExactly, withFile, type ErrorClass } from './bytes.js';
 
 /** A JSON object as parsed: nothing about its members is known yet. */
@@ -14,6 +15,8 @@ export interface JsonOptions {
   readonly allowProtoKey?: boolean;
   /** Accept whole numbers without fraction or exponent only. Default false. */
   readonly integersOnly?: boolean;
+  /** Remember which whole numbers are written as floats (1.0), for a file that will be written again. Default false. */
+  readonly keepFloats?: boolean;
   /** Class of the errors thrown. Default ConfigError. */
   readonly errorClass?: ErrorClass;
 }
@@ -65,6 +68,7 @@ export function parseJsonObject(text: string, what: string, options: JsonOptions
     throw new Fail('JSON_NOT_OBJECT', `expected a JSON object in ${what}, got ${got}`);
   }
   scan(body, what, options, Fail);
+  if (options.keepFloats === true) markFloats(value, body);
   return value as JsonObject;
 }
 

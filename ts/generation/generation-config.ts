@@ -1,7 +1,8 @@
 /** Defaults for generate(), read from and written to Hugging Face's generation_config.json. */
 import { ConfigError } from '../errors.js';
+import { cloneJson, floatKeys, markFloat } from '../json.js';
 import { toCamelCase, toSnakeCase } from '../names.js';
-import { CONFIG_OPTION_NAMES, isConfigOption } from './option-specs.js';
+import { CONFIG_OPTION_NAMES, isConfigOption, specOf } from './option-specs.js';
 
 /** All options of a generation config; absent: not set. Meaning and ranges: docs/generation.md. */
 export interface GenerationValues {
@@ -84,10 +85,13 @@ type JsonObject = Record<string, unknown>;
 export class GenerationConfig {
   /** Keys of the file that this package does not know, and nulls: kept for toJSON(). */
   readonly #rest: JsonObject = {};
+  readonly #floats: readonly string[];
 
-  constructor(values: GenerationValues = {}, rest: JsonObject = {}) {
+  /** `floats`: keys of the file whose whole numbers are floats in Python. */
+  constructor(values: GenerationValues = {}, rest: JsonObject = {}, floats: readonly string[] = []) {
     Object.assign(this, values);
     Object.assign(this.#rest, rest);
+    this.#floats = floats;
   }
 
   /** From the object in a generation_config.json (snake_case). */
@@ -99,7 +103,7 @@ export class GenerationConfig {
       if (name === undefined || value === null) rest[key] = value;
       else values[name] = value;
     }
-    return new GenerationConfig(values as GenerationValues, rest);
+    return new GenerationConfig(values as GenerationValues, rest, floatKeys(json));
   }
 
   /** The object for a generation_config.json: snake_case, unknown keys as they were. */
@@ -108,8 +112,23 @@ export class GenerationConfig {
     for (const [name, value] of Object.entries(this)) {
       if (value !== undefined) json[toSnakeCase(name)] = value;
     }
-    return json;
+    const copy = cloneJson(json);
+    for (const key of this.#floats) markFloat(copy, key);
+    for (const name of CONFIG_OPTION_NAMES) markOption(copy, toSnakeCase(name), specOf(name).type.float);
+    return copy;
   }
+}
+
+/** transformers checks with isinstance(…, float), so that a temperature of 1 has to be written 1.0. */
+function markOption(json: JsonObject, key: string, float: true | 'last' | undefined): void {
+  if (float === true) markFloat(json, key);
+  if (float === 'last') markLast(json[key]);
+}
+
+function markLast(value: unknown): void {
+  if (!Array.isArray(value) || value.length === 0) return;
+  if (typeof value.at(-1) === 'number') markFloat(value, String(value.length - 1));
+  else value.forEach(markLast);
 }
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type
 export interface GenerationConfig extends GenerationValues {}

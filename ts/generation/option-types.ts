@@ -1,6 +1,8 @@
 /** The kinds of value an option can have. `check` says what was expected when the value does not fit. */
 export interface ValueType {
   readonly expected: string;
+  /** A float in Python, also where its value is whole; 'last': the last member of a list, or of each list in a list. */
+  readonly float?: true | 'last';
   fits(value: unknown): boolean;
   /** Token ids inside a value that fits, for the check against the vocabulary. */
   ids?(value: unknown): readonly number[];
@@ -44,7 +46,7 @@ export function int(range: Range = {}): ValueType {
 }
 
 export function number(range: Range = {}): ValueType {
-  return { expected: describe('a number', range), fits: (value) => isNumber(value) && inRange(value, range) };
+  return { expected: describe('a number', range), float: true, fits: (v) => isNumber(v) && inRange(v, range) };
 }
 
 export const seedNumber: ValueType = { expected: 'an integer >= 0 and <= 2^53 - 1', fits: isId };
@@ -110,6 +112,7 @@ export const prompts: ValueType = {
 
 export const biases: ValueType = {
   expected: 'a non-empty list of [[token ids], bias] pairs',
+  float: 'last',
   fits: (value) =>
     Array.isArray(value) &&
     value.length > 0 &&
@@ -123,5 +126,6 @@ export const biases: ValueType = {
 
 export const decay: ValueType = {
   expected: '[start, factor] with an integer start and a number factor',
+  float: 'last',
   fits: (value) => Array.isArray(value) && value.length === 2 && isInteger(value[0]) && isNumber(value[1]),
 };

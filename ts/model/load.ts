@@ -1,5 +1,5 @@
 /** From a folder, or from nothing but a config, to what a model is made of. */
-import { buildModelSpec, VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
+import { buildModelSpec, VisionEncoderDecoderConfig, type BuiltModel } from '../arch/vision-encoder-decoder';
 import { OptionError } from '../errors';
 import { resolveSource } from '../files/hub';
 import { openRepository } from '../files/repository';
@@ -8,15 +8,12 @@ import { nearest } from '../names';
 import type { NativeLoadOptions, NativeModel } from '../native/contract';
 import { runJob } from '../native/jobs';
 import { loadNative } from '../native/load';
-import type { ModelSource, ModelSpec } from '../spec/model-spec';
 import { checkLoadOptions, nativeLoadOptions, type LoadOptions } from './inputs';
 
 /** Everything a loaded model consists of. */
-export interface Parts {
+export interface Parts extends BuiltModel {
   config: VisionEncoderDecoderConfig;
   generationConfig: GenerationConfig;
-  spec: ModelSpec;
-  source: ModelSource;
   native: NativeModel;
 }
 
@@ -29,10 +26,10 @@ export async function loadFromFolder(source: string, options: LoadOptions, site:
   checkLoadOptions(options, nearest);
   const load = nativeLoadOptions(options);
   const repository = await openRepository(await resolveSource(source, { ...options, files: 'model' }));
-  const configJson = await repository.readJson('config.json');
+  const configJson = await repository.readJson('config.json', { keepFloats: true });
   const config = VisionEncoderDecoderConfig.fromJSON(configJson);
   const generationJson = (await repository.exists('generation_config.json'))
-    ? await repository.readJson('generation_config.json')
+    ? await repository.readJson('generation_config.json', { keepFloats: true })
     : undefined;
   const built = buildModelSpec(config, await repository.loadTensorTable());
   const native = await loadWeights(built, load, options, 0, site);
@@ -77,7 +74,7 @@ function checkSeed(seed: number | undefined): number {
 }
 
 async function loadWeights(
-  { spec, source }: { spec: ModelSpec; source: ModelSource },
+  { spec, source }: BuiltModel,
   load: NativeLoadOptions,
   { signal, onProgress }: LoadOptions,
   seed: number,

@@ -24,6 +24,12 @@ function requireShape(name: string, got: readonly number[], expected: readonly n
   throw new WeightsError('SHAPE_MISMATCH', message);
 }
 
+/** Two tensors that transformers ties: where both are equal, `copy` is left out of what is saved. */
+export interface Tie {
+  kept: string;
+  copy: string;
+}
+
 /** How a tensor that no file holds is to be drawn. */
 export type Invent = (name: string, role: Role, shape: readonly number[]) => Distribution;
 
@@ -36,6 +42,7 @@ export class Weights {
   readonly #refs = new Map<string, TensorRef>();
   readonly #used = new Set<string>();
   readonly #byBytes = new Map<string, TensorRef>();
+  readonly #ties: Tie[] = [];
 
   /** Without `invent` a missing tensor is an error. */
   constructor(table: TensorTable, invent: Invent | null = null) {
@@ -58,8 +65,13 @@ export class Weights {
    * bytes share one reference. `zeroRow`: the row of an embedding that starts at 0.
    */
   take(name: string, shape: readonly number[], role: Role = 'parameter', zeroRow: number | null = null): TensorRef {
+    return this.takeFrom(name, name, shape, role, zeroRow);
+  }
+
+  /** The tensor that the files call `fileName`, under another name. */
+  takeFrom(name: string, fileName: string, shape: readonly number[], role: Role, zeroRow: number | null): TensorRef {
     const known = this.#refs.get(name);
-    const found = this.#find(name);
+    const found = this.#find(fileName);
     if (found === null) return this.#create(name, shape, role, zeroRow);
     const place = this.#place(name, found, shape);
     if (known !== undefined) return known;
@@ -73,6 +85,15 @@ export class Weights {
 
   takeOptional(name: string, shape: readonly number[]): TensorRef | null {
     return this.has(name) ? this.take(name, shape) : null;
+  }
+
+  /** Notes that transformers ties two tensors of the files. */
+  tie(kept: string, copy: string): void {
+    this.#ties.push({ kept, copy });
+  }
+
+  ties(): readonly Tie[] {
+    return this.#ties;
   }
 
   /** Names in the files that nobody took. */
@@ -169,9 +190,20 @@ export class WeightScope {
     return this.#weights.takeOptional(this.#prefix + name, shape);
   }
 
-  /** A torch Embedding's table `name`; the row of its padding index starts at 0. */
-  embedding(name: string, shape: readonly [rows: number, width: number], paddingIndex: number | null = null) {
-    return this.#weights.take(this.#prefix + name, shape, 'embedding', rowOf(paddingIndex, shape[0]));
+  /** A torch Embedding's table `name`; the row of its padding index starts at 0. `fileName`: where the files hold it. */
+  embedding(
+    name: string,
+    shape: readonly [rows: number, width: number],
+    paddingIndex: number | null = null,
+    fileName: string = name,
+  ): TensorRef {
+    const [full, found] = [this.#prefix + name, this.#prefix + fileName];
+    return this.#weights.takeFrom(full, found, shape, 'embedding', rowOf(paddingIndex, shape[0]));
+  }
+
+  /** Notes that transformers ties two tensors of the files: of equal ones only `kept` is saved. */
+  tie(kept: string, copy: string): void {
+    this.#weights.tie(this.#prefix + kept, this.#prefix + copy);
   }
 
   /** A torch Linear, or a Conv2d over `kernel` = [channels, height, width] whose windows do not overlap. */
@@ -204,17 +236,27 @@ export class WeightScope {
     paddingIndex: number | null = null,
     biases: readonly string[] = [],
   ): { table: TensorRef; head: Linear } {
-    const from = tied && !this.has(embedding) && this.has(head) ? head : embedding;
-    const table = this.embedding(from, shape, paddingIndex);
-    const weight = tied && !this.has(head) ? table : this.take(head, shape, 'weight');
-    const bias = this.#sharedBias(biases, shape[0]);
+    const swapped = tied && !this.has(embedding) && this.has(head);
+    const table = this.embedding(embedding, shape, paddingIndex, swapped ? head : embedding);
+    const shared = swapped || (tied && !this.has(head));
+    const weight = shared ? table : this.take(head, shape, 'weight');
+    if (tied && !shared) this.tie(embedding, head);
+    const bias = this.#sharedBias(tied, biases, shape[0]);
     return { table, head: single(shape[1], { weight, bias, layout: 'outIn', out: shape[0] }) };
   }
 
-  #sharedBias(names: readonly string[], size: number): TensorRef | null {
-    const present = names.filter((name) => this.has(name)).map((name) => this.take(name, [size], 'bias'));
-    const last = names.at(-1);
-    return present[0] ?? (last === undefined ? null : this.take(last, [size], 'bias'));
+  /** The last name is the one that transformers saves. */
+  #sharedBias(tied: boolean, names: readonly string[], size: number): TensorRef | null {
+    const kept = names.at(-1);
+    if (kept === undefined) return null;
+    const present = names.filter((name) => this.has(name));
+    const [first = kept] = present;
+    if (present.length < 2) {
+      return this.#weights.takeFrom(this.#prefix + kept, this.#prefix + first, [size], 'bias', null);
+    }
+    const refs = new Map(present.reverse().map((name) => [name, this.take(name, [size], 'bias')]));
+    if (tied) for (const name of present) if (name !== kept) this.tie(kept, name);
+    return refs.get(first)!;
   }
 
   #bias(name: string, out: number): TensorRef {

@@ -1,13 +1,14 @@
 /**
  * Every golden checkpoint, loaded and run as a user would, against what transformers computed with it.
- * VED_BACKEND=reference runs the same through the scalar reference backend.
+ * VED_BACKEND=reference runs the same through the scalar reference backend, VED_TEST_DEVICE=cuda on the GPU.
  */
 import test, { type ExecutionContext } from 'ava';
 import { join } from 'node:path';
-import { VisionEncoderDecoderModel, type Tensor } from '../../ts/index';
+import { VisionEncoderDecoderModel, type LoadOptions, type Tensor } from '../../ts/index';
 import { numberDifference, tensorDifference } from './compare';
 import { cases, GOLDEN, readExpected, type Expected, type ExpectedForward, type ExpectedGeneration } from './golden';
 
+const DEVICE = (process.env['VED_TEST_DEVICE'] ?? 'cpu') as NonNullable<LoadOptions['device']>;
 /** Of the largest expected value: float32 sums in another order over at most a few layers. */
 const TENSOR_TOLERANCE = 2e-4;
 const NUMBER_TOLERANCE = 1e-4;
@@ -100,7 +101,10 @@ function checkNumbers(
 }
 
 async function withModel(name: string, use: (model: VisionEncoderDecoderModel) => Promise<void>): Promise<void> {
-  const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), { device: 'cpu' });
+  const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), {
+    device: DEVICE,
+    dtype: 'float32',
+  });
   try {
     await use(model);
   } finally {

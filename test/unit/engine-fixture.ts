@@ -13,6 +13,9 @@ export const EVERY_STEP: GenerateOptions = { minNewTokens: 18, maxNewTokens: 18 
 export const SEED = Number(process.env['VED_SEED'] ?? 20);
 export const VOCAB = 53;
 
+/** VED_TEST_DEVICE=cuda runs the same on the GPU. */
+const DEVICE = (process.env['VED_TEST_DEVICE'] ?? 'cpu') as NonNullable<LoadOptions['device']>;
+
 /** Deterministic pixels in [-1, 1). */
 export function images(count: number, seed = SEED, height = 20, width = 20, channels = 3): Tensor {
   const data = new Float32Array(count * channels * height * width);
@@ -36,7 +39,8 @@ export async function withModel<T>(
   name = 'vit-gpt2',
 ): Promise<T> {
   const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), {
-    device: 'cpu',
+    device: DEVICE,
+    dtype: 'float32',
     threads: 1,
     ...options,
   });

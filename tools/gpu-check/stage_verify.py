@@ -1,0 +1,115 @@
+"""verify: op cases, golden parity and the sanitizers on the device. A further test is a line in one of the lists below."""
+import re
+
+import machine
+from machine import BUNDLE, LOGS, ROOT
+from runner import Failed, Skipped, Step, command
+
+CMAKE = ROOT / "build" / "gpu-check" / "cmake"
+
+# Test files of the bundle, run with VED_TEST_DEVICE set to the device:
+# name, files or folders, --match expression, limit in seconds.
+SUITES = [
+    ("parity", ["test/parity"], "", 240),
+    ("engine", ["test/unit"], "engine-(batching|stream)", 120),
+    ("cuda-tests", ["test/cuda"], "", 200),
+]
+
+# What runs under compute-sanitizer, on tiny shapes: name, what it is, arguments.
+SANITIZED = [
+    ("ops", "ved_tests", []),
+    ("generate", "suite", ["test/parity", "--match", "^parity/models: vit-gpt2: "]),
+]
+TOOLS = {"memcheck": 240, "racecheck": 300, "initcheck": 240, "synccheck": 240}  # limit in seconds
+
+
+def environment(options):
+    return {"VED_TEST_DEVICE": options.device}
+
+
+def ved_tests():
+    program = CMAKE / "ved_tests"
+    if not program.exists():
+        raise Skipped("ved_tests is not compiled: gpu-check build first")
+    return str(program)
+
+
+def closing_counts(text):
+    """Counts of "N passed, N failed[, N skipped]", alone on the last line or behind "ved_tests: "."""
+    lines = [re.fullmatch(r"(?:ved_tests: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", line.strip()) for line in text.splitlines()]
+    closing = [match for match in lines if match]
+    return dict(zip(("passed", "failed", "skipped"), (int(n or 0) for n in closing[-1].groups()))) if closing else None
+
+
+def judged(output, log, must_name_device):
+    counts = closing_counts(output.text)
+    if counts is None:
+        raise Failed(f"no closing line, exit code {output.code}; {log}:\n{output.tail()}")
+    bad = [line for line in output.text.splitlines() if re.match(r"not ok |FAIL ", line)]
+    if output.code != 0 or counts["failed"] or not counts["passed"]:
+        raise Failed(f"exit code {output.code}, {counts}; {log}:\n" + "\n".join(bad[:20]), counts)
+    without = re.search(r"0 GPU tests run.*", output.text)
+    if must_name_device and without:
+        raise Failed(f"the tests found no GPU: {without[0]}", counts)
+    return counts
+
+
+def op_cases(options):
+    def run(limit):
+        log = LOGS / f"verify-ops-{options.device}.log"
+        output = command([ved_tests()], limit, log, env=environment(options))
+        return judged(output, log, options.device == "cuda")
+    return run
+
+
+def suite(options, name, files, match):
+    def run(limit):
+        present = [file for file in files if (BUNDLE / file).exists()]
+        if not present:
+            raise Skipped(f"the bundle has no {', '.join(files)}")
+        log = LOGS / f"verify-{name}-{options.device}.log"
+        args = ["run-tests.cjs", *(["--match", match] if match else []), *present]
+        return judged(machine.run_node(args, limit, log, env=environment(options)), log, False)
+    return run
+
+
+def sanitized(options, tool, kind, arguments):
+    def run(limit):
+        checker = machine.tool("compute-sanitizer")
+        log = LOGS / f"verify-{tool}-{kind}.log"
+        program = [ved_tests()] if kind == "ved_tests" else [machine.node(), "run-tests.cjs", "--limit-s", "600"]
+        args = [checker, "--tool", tool, "--error-exitcode", "99", "--target-processes", "all", *program, *arguments]
+        env = {**environment(options), "VED_NATIVE_PATH": str(machine.addon())}
+        output = command(args, limit, log, env=env, cwd=BUNDLE if kind == "suite" else ROOT)
+        summary = re.findall(r"=+ ((?:ERROR|RACECHECK) SUMMARY: .*)", output.text)
+        if not summary:
+            raise Failed(f"{tool} gave no summary, exit code {output.code}; {log}:\n{output.tail()}")
+        clean = [line for line in summary if re.match(r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards", line)]
+        if len(clean) != len(summary) or output.code != 0:
+            raise Failed(f"{'; '.join(summary)}, exit code {output.code}; {log}", summary)
+        return {**(closing_counts(output.text) or {}), "summary": summary}
+    return run
+
+
+def gpu_steps(options, key):
+    for tool, limit in TOOLS.items():
+        for name, kind, arguments in SANITIZED:
+            yield Step(f"{tool}-{name}", sanitized(options, tool, kind, arguments), limit, key)
+
+
+def steps(options, _stage):
+    if options.device == "cuda":
+        try:
+            machine.gpu()
+        except Skipped as reason:
+            raise Skipped(f"0 GPU tests run: {reason}") from reason
+    key = f"{machine.product_key()} {machine.digest(CMAKE / 'ved_tests', BUNDLE / 'test' / 'parity')}"
+    found = [Step("op-cases", op_cases(options), 300, key)]
+    found += [Step(name, suite(options, name, files, match), limit, key) for name, files, match, limit in SUITES]
+    return found + (list(gpu_steps(options, key)) if options.device == "cuda" else [])
+
+
+def report(options, stage):
+    records = stage.records.of(stage.name)
+    run = sum((r.get("result") or {}).get("passed", 0) for r in records.values() if isinstance(r.get("result"), dict))
+    print(f"{run if options.device == 'cuda' else 0} GPU tests run, {run} tests in all")

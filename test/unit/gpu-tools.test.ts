@@ -56,3 +56,13 @@ withPrograms([PYTHON], 'gpu-check verify says so where there is no GPU', async (
   const { stdout } = await run('python3', [CHECK, 'verify'], { env: hidden });
   t.regex(stdout, /0 GPU tests run: .+\n0 passed, 0 failed, 1 skipped\n$/);
 });
+
+withPrograms(
+  [PYTHON, ['nvcc', '--version']],
+  'gpu-check ceilings: the programs compile with warnings as errors',
+  async (t) => {
+    t.timeout(600_000);
+    const { stdout } = await run('python3', [CHECK, 'ceilings', '--only', '^compile-', '--minutes', '10']);
+    t.regex(stdout, /\n[1-9]\d* passed, 0 failed(, 1 skipped)?\n$/);
+  },
+);

@@ -7,7 +7,9 @@ import sys
 import tempfile
 import unittest
 
+import floors
 import stage_build
+import stage_ceilings
 import stage_verify
 from machine import architecture
 from runner import Failed, Output, Records, Skipped, Stage, Step, command
@@ -110,6 +112,40 @@ class Reading(unittest.TestCase):
         for code, text in ((1, "FAIL x\n3 passed, 1 failed\n"), (139, "3 passed, 0 failed\n"), (0, ""), (0, "0 passed, 0 failed\n")):
             with self.assertRaises(Failed):
                 stage_verify.judged(Output(code, text), "log", False)
+
+
+class Floors(unittest.TestCase):
+    def milliseconds(self, name, batches):
+        return [round(floors.encoder_seconds(floors.SHAPES[name], batch) * 1e3, 2) for batch in batches]
+
+    def test_encoders(self):
+        # Worked out apart from this code: 35.1, 111.0, 2586 and 310.2 GFLOP an image at 790 TFLOP/s.
+        flops = {name: round(shape.encoder.flops() / 1e9, 1) for name, shape in floors.SHAPES.items()}
+        self.assertEqual(flops, {"vit-gpt2": 35.1, "trocr-base": 111.0, "donut-base": 2586.3, "nougat-base": 310.2})
+        self.assertEqual(self.milliseconds("vit-gpt2", (1, 32, 256)), [0.04, 1.42, 11.38])
+        self.assertEqual(self.milliseconds("nougat-base", (1, 32, 256)), [0.39, 12.56, 100.52])
+
+    def test_steps(self):
+        def microseconds(name, length):
+            return [round(floors.step_seconds(floors.SHAPES[name], rows, length) * 1e6) for rows in (1, 8, 64, 256)]
+        self.assertEqual(microseconds("trocr-base", 16), [113, 161, 546, 1865])
+        self.assertEqual(microseconds("donut-base", 512), [75, 217, 1357, 5264])
+        beams = floors.step_seconds(floors.SHAPES["trocr-base"], 256, 16, images=64, logits=False)
+        self.assertEqual(round(beams * 1e6), 575, "beams of an image share its cross-attention cache")
+
+    def test_gemm_shapes_name_every_product(self):
+        for shape in floors.SHAPES.values():
+            shapes = floors.gemm_shapes(shape)
+            self.assertEqual(len({name for name, *_ in shapes}), len(shapes))
+            self.assertTrue(all(":" not in name for name, *_ in shapes))
+
+    def test_ceilings_measured_here_replace_the_defaults(self):
+        with tempfile.TemporaryDirectory() as folder:
+            records = Records(folder, None)
+            self.assertEqual(stage_ceilings.measured(records)[:2], (floors.RATE, floors.BANDWIDTH))
+            lines = [dict(name="copy", value=4000.0), dict(name="peak, bf16", value=700.0), dict(name="peak, fp32", value=60.0)]
+            records.put("ceilings-cuda", "all", dict(status="passed", result=lines))
+            self.assertEqual(stage_ceilings.measured(records)[:2], (700e12, 4000e9))
 
 
 def main():

@@ -1,0 +1,123 @@
+"""ceilings: what this GPU reaches at all. Small programs of our own, one JSON line per measurement; see ceilings/."""
+import json
+
+import machine
+from floors import BANDWIDTH, RATE, SHAPES, gemm_shapes
+from machine import HERE, LOGS, WORK
+from runner import Failed, Skipped, Step, checked, command
+
+SOURCES = HERE / "ceilings"
+BINARIES = WORK / "ceilings"
+PROGRAMS = ("bandwidth", "launch", "barrier", "roundtrip", "gemm")
+# Without a GPU the programs are only compiled, for these.
+ARCHITECTURES = ("80", "90a", "120")
+FLAGS = ["-std=c++17", "-O3", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror"]
+# Images of an encoder micro-batch whose tiles fill the multiprocessors of an H200.
+MICRO_BATCHES = {"vit-gpt2": (1, 28), "trocr-base": (1, 19), "donut-base": (1,), "nougat-base": (1, 7)}
+PEAK = [("peak", 8192, 8192, 8192)]
+
+
+def compile_program(name, architectures, limit):
+    include = machine.cublas_header()
+    if name == "gemm" and not include:
+        raise Skipped("cublasLt.h is neither in the CUDA toolkit nor in an nvidia-cublas wheel of this Python")
+    nvcc = machine.tool("nvcc")
+    BINARIES.mkdir(parents=True, exist_ok=True)
+    args = [nvcc, *FLAGS, *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures)]
+    args += ["-I", include] if name == "gemm" else []
+    checked([*args, "-o", BINARIES / name, SOURCES / f"{name}.cu", "-ldl"], limit, LOGS / f"ceilings-compile-{name}.log")
+    return dict(architectures=list(architectures))
+
+
+def lines(text):
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            found.append(json.loads(line))
+    return found
+
+
+def measure(name, arguments, log):
+    """What a program prints counts even if it ends badly or late: each line is whole."""
+    def run(limit):
+        machine.gpu()
+        if not (BINARIES / name).exists():
+            raise Skipped(f"{name} is not compiled")
+        path = LOGS / f"ceilings-{log}.log"
+        try:
+            output = command([BINARIES / name, *arguments], limit, path, stdout_only=True)
+        except Exception as error:
+            raise Failed(f"{type(error).__name__}", lines(path.read_text())) from error
+        found = lines(output.text)
+        if output.code != 0 or not found:
+            errors = path.with_name(f"{path.name}.err").read_text()
+            raise Failed(f"exit code {output.code}: {errors.strip()[-500:]}", found)
+        return found
+    return run
+
+
+def gemm(shapes, types, log):
+    def run(limit):
+        library = machine.cublas_library()
+        if not library:
+            raise Skipped("libcublasLt is not there: VED_CUBLAS_PATH names it")
+        arguments = [f"{name}:{m}:{n}:{k}:{type_}" for type_ in types for name, m, n, k in shapes]
+        return measure("gemm", [library, *arguments], log)(limit)
+    return run
+
+
+def gemm_steps(key):
+    """Each shape once, under the name of the first model that has it; float32 for a single encoder layer."""
+    yield Step("gemm-peak", gemm(PEAK, ("bf16", "fp16", "tf32", "fp32"), "gemm-peak"), 60, key)
+    seen = set()
+    for model, shape in SHAPES.items():
+        new = []
+        for name, m, n, k in gemm_shapes(shape, MICRO_BATCHES[model]):
+            if (m, n, k) not in seen:
+                seen.add((m, n, k))
+                new.append((f"{model} {name}", m, n, k))
+        for type_ in ("fp16", "bf16"):
+            yield Step(f"gemm-{model}-{type_}", gemm(new, (type_,), f"gemm-{model}-{type_}"), 120, key)
+        if model == "vit-gpt2":
+            yield Step(f"gemm-{model}-fp32", gemm(new[:8], ("fp32", "tf32"), f"gemm-{model}-fp32"), 60, key)
+
+
+def steps(_options, _stage):
+    machine.tool("nvcc")
+    present, reason = machine.gpu_or_none()
+    architectures = (machine.architecture(present["capability"]),) if present else ARCHITECTURES
+    key = machine.digest(SOURCES) + f" {architectures}"
+    found = [Step(f"compile-{name}", lambda limit, name=name: compile_program(name, architectures, limit), 120, key,
+                  (str(BINARIES / name),)) for name in PROGRAMS]
+    if not present:
+        print(f"compiled only: {reason}")
+        return found
+    found += [Step(name, measure(name, [], name), 90, key) for name in PROGRAMS[:-1]]
+    return found + list(gemm_steps(key))
+
+
+def measured(records):
+    """(rate, bandwidth, where they come from): the ceilings of this machine, as the floors want them."""
+    rates = {}
+    for name, steps_ in records.data.items():
+        if name.startswith("ceilings"):
+            for record in steps_.values():
+                for line in record["result"] if isinstance(record.get("result"), list) else ():
+                    rates[line["name"]] = line["value"]
+    rate = max((value * 1e12 for name, value in rates.items() if name in ("peak, bf16", "peak, fp16")), default=None)
+    copy = max((value * 1e9 for name, value in rates.items() if name in ("copy", "copy by cudaMemcpy")), default=None)
+    if rate and copy:
+        return rate, copy, "measured here: peak product 8192³, copy of device memory"
+    return rate or RATE, copy or BANDWIDTH, "of an H200 measured elsewhere: run the stage ceilings first"
+
+
+def report(_options, stage):
+    rows = []
+    for name, record in stage.records.of(stage.name).items():
+        for line in record["result"] if isinstance(record.get("result"), list) else ():
+            rows.append(f"| {line['name']} | {line['value']:.4g} | {line['unit']} | {line['note']} |")
+    if not rows:
+        return
+    text = "\n".join(["| what | value | unit | note |", "| --- | ---: | --- | --- |", *rows])
+    print(text)
+    stage.records.share("gpu-check-ceilings.md", f"{text}\n")

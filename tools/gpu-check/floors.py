@@ -117,8 +117,8 @@ _SWIN = dict(width=16, depths=(2, 2), heads=(2, 2))
 TINY = {
     "vit-gpt2": Shape(Vit((32, 32), **_VIT), Decoder("gpt2", 2, 32, 2, 128, 97, 64), 6),
     "trocr-base": Shape(Vit((48, 48), qkv_bias=False, **_VIT), Decoder("trocr", 2, 48, 4, 96, 97, 64), 6),
-    "donut-base": Shape(Swin((64, 48), 4, **_SWIN), Decoder("mbart", 2, 48, 4, 96, 101, 64), 8),
-    "nougat-base": Shape(Swin((56, 56), 7, **_SWIN), Decoder("mbart", 3, 48, 4, 96, 97, 64, tied=False), 8),
+    "donut-base": Shape(Swin((64, 32), 4, **_SWIN), Decoder("mbart", 2, 32, 4, 96, 101, 64), 8),
+    "nougat-base": Shape(Swin((56, 56), 7, **_SWIN), Decoder("mbart", 3, 32, 4, 96, 97, 64, tied=False), 8),
 }
 
 

@@ -296,7 +296,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   }
 
   #adaptive(): boolean {
-    return encoderFor(this.config.encoder.modelType).imageSizes === 'adaptive';
+    return encoderFor(this.config.encoder.modelType).imageSizes(this.config.encoder) === 'adaptive';
   }
 
   async #attentions(

@@ -114,11 +114,11 @@ Napi::Object writeResult(Napi::Env env, const engine::GenerateResult& result) {
   return o;
 }
 
-Napi::Array tensors(Napi::Env env, const std::vector<std::vector<float>>& values, int64_t rows, int64_t columns) {
+Napi::Array tensors(Napi::Env env, const std::vector<plan::TappedState>& values, int64_t batch) {
   Napi::Array array = Napi::Array::New(env, values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    const int64_t width = static_cast<int64_t>(values[i].size()) / (rows * columns);
-    array.Set(static_cast<uint32_t>(i), tensor(env, values[i], {rows, columns, width}));
+    const int64_t columns = static_cast<int64_t>(values[i].data.size()) / (batch * values[i].width);
+    array.Set(static_cast<uint32_t>(i), tensor(env, values[i].data, {batch, columns, values[i].width}));
   }
   return array;
 }
@@ -130,8 +130,8 @@ Napi::Object writeForward(Napi::Env env, const engine::ForwardResult& r) {
   o.Set("encoderLastHiddenState",
         tensor(env, r.states, {r.batch, r.encoderTokens, width(r.states, r.batch * r.encoderTokens)}));
   o.Set("loss", r.loss);
-  if (!r.encoderHidden.empty()) o.Set("encoderHiddenStates", tensors(env, r.encoderHidden, r.batch, r.encoderTokens));
-  if (!r.decoderHidden.empty()) o.Set("decoderHiddenStates", tensors(env, r.decoderHidden, r.batch, r.steps));
+  if (!r.encoderHidden.empty()) o.Set("encoderHiddenStates", tensors(env, r.encoderHidden, r.batch));
+  if (!r.decoderHidden.empty()) o.Set("decoderHiddenStates", tensors(env, r.decoderHidden, r.batch));
   if (!r.crossAttentions.empty()) {
     Napi::Array layers = Napi::Array::New(env, r.crossAttentions.size());
     for (size_t i = 0; i < r.crossAttentions.size(); ++i) {

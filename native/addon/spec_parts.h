@@ -30,6 +30,11 @@ class SpecWriter {
   Napi::Object cross(const spec::CrossAttention& value) const;
   Napi::Object encoder(const spec::EncoderSpec& value) const;
   Napi::Object positionIds(const spec::PositionIds& value) const;
+  Napi::Object embedding(const spec::PatchEmbedding& value) const;
+  Napi::Object stage(const spec::EncoderStage& value) const;
+  Napi::Object encoderLayer(const spec::EncoderLayer& value) const;
+  Napi::Object span(const spec::AttentionSpan& value) const;
+  Napi::Value optionalRef(const std::optional<spec::TensorRef>& value) const;
   Napi::Object positions(const spec::DecoderPositions& value) const;
   Napi::Object decoderEmbedding(const spec::DecoderEmbedding& value) const;
   Napi::Value headTransform(const std::optional<spec::HeadTransform>& value) const;

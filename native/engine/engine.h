@@ -49,7 +49,7 @@ struct ForwardResult {
   std::vector<float> logits;  // [batch, steps, V]
   double loss = 0;            // with labels: mean cross-entropy, NaN when every label is ignored
   std::vector<float> states;  // [batch, encoderTokens, H]
-  std::vector<std::vector<float>> encoderHidden, decoderHidden;
+  std::vector<plan::TappedState> encoderHidden, decoderHidden;
   std::vector<std::vector<float>> crossAttentions;  // per layer [batch, heads, steps, encoderTokens]
 };
 

@@ -50,10 +50,7 @@ void encodeImages(Model& model, const ForwardRequest& request, ForwardResult& re
   result.states.resize(static_cast<size_t>(result.batch * result.encoderTokens * model.spec().encoder.hiddenSize));
   plan::Bindings b;
   b.stop = &stop;
-  if (request.hiddenStates) {
-    result.encoderHidden.resize(model.spec().encoder.layers.size() + 1);
-    b.taps = &result.encoderHidden;
-  }
+  if (request.hiddenStates) b.taps = &result.encoderHidden;
   model.encode(pixels.data.data(), pixels.batch, pixels.height, pixels.width, result.states.data(), b);
 }
 
@@ -126,10 +123,7 @@ void Engine::Worker::forward(ForwardRequest& request) {
   b.masks = t.masks.empty() ? nullptr : t.masks.data();
   b.selfCache = &self.view();
   b.crossCache = &cross.view();
-  if (request.hiddenStates) {
-    result.decoderHidden.resize(decoder.layers.size() + 1);
-    b.taps = &result.decoderHidden;
-  }
+  if (request.hiddenStates) b.taps = &result.decoderHidden;
   std::vector<std::vector<float>> probabilities(request.attentions ? decoder.layers.size() : 0);
   if (request.attentions) b.crossProbabilities = &probabilities;
   std::vector<float> hidden(static_cast<size_t>(b.tokens * decoder.hiddenSize));

@@ -8,7 +8,7 @@ namespace ved::engine {
 namespace {
 
 constexpr size_t kPlanLimit = 32;  // (entry, bucket) pairs kept
-constexpr size_t kGridLimit = 4;   // interpolated position tables kept
+constexpr size_t kGridLimit = 4;   // patch grids whose tables are kept
 
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
   if (options.backend == "reference") return ops::makeReferenceBackend();
@@ -29,7 +29,7 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
              const std::function<bool()>& keepGoing)
     : spec_(std::move(spec)),
       backend_(makeBackend(options)),
-      weights_(plan::loadWeights(spec_, table, *backend_, keepGoing)),
+      weights_(plan::loadWeights(spec_, table, *backend_, options.fuse && backend_->fusesEpilogues(), keepGoing)),
       encode_(plan::lowerEncoder(spec_.encoder, weights_)),
       cross_(plan::lowerCross(spec_, weights_)),
       decode_(plan::lowerDecoder(spec_.decoder, weights_)),
@@ -39,66 +39,93 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
   for (plan::Program* program : {&encode_, &cross_, &decode_, &head_}) plan::fuse(*program);
 }
 
-int64_t Model::encoderTokens(int64_t height, int64_t width) const {
+std::vector<plan::Grid> Model::grids(int64_t height, int64_t width) const {
   const spec::PatchEmbedding& e = spec_.encoder.embedding;
-  return static_cast<int64_t>(e.prefixTokens.size()) + (height / e.patchHeight) * (width / e.patchWidth);
+  const bool pad = e.remainder == spec::Remainder::Pad;
+  const auto patches = [&](int64_t pixels, int64_t patch) { return (pixels + (pad ? patch - 1 : 0)) / patch; };
+  std::vector<plan::Grid> grids{{patches(height, e.patchHeight), patches(width, e.patchWidth)}};
+  while (grids.size() < spec_.encoder.stages.size())
+    grids.push_back({(grids.back().height + 1) / 2, (grids.back().width + 1) / 2});
+  return grids;
 }
 
-const plan::Program& Model::placed(const plan::Program& base, int64_t tokens, int64_t patches) {
-  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const Plan& p) {
-    return p.base == &base && p.tokens == tokens && p.patches == patches;
-  });
+int64_t Model::prefixTokens() const {
+  return static_cast<int64_t>(weights_.prefixTokens.size()) / spec_.encoder.stages.front().width;
+}
+
+int64_t Model::encoderTokens(int64_t height, int64_t width) const {
+  const std::vector<plan::Grid> all = grids(height, width);
+  return all.back().cells() + (all.size() == 1 ? prefixTokens() : 0);
+}
+
+const plan::Program& Model::placed(const plan::Program& base, const plan::RowCounts& rows) {
+  const auto found =
+      std::find_if(plans_.begin(), plans_.end(), [&](const Plan& p) { return p.base == &base && p.rows == rows; });
   if (found != plans_.end()) {
     plans_.splice(plans_.begin(), plans_, found);
     return plans_.front().program;
   }
-  plans_.push_front({&base, tokens, patches, base});
-  plan::place(plans_.front().program, tokens, patches);
+  plans_.push_front({&base, rows, base});
+  plan::place(plans_.front().program, rows);
   if (plans_.size() > kPlanLimit) plans_.pop_back();
   return plans_.front().program;
 }
 
-void Model::run(const plan::Program& base, int64_t tokens, int64_t patches, const plan::Bindings& bindings) {
-  const plan::Program& program = placed(base, tokens, patches);
+void Model::run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings) {
+  const plan::Program& program = placed(base, rows);
   trace_.run(base.name.c_str(), bindings.tokens, backend_->name(), backend_->threads(),
              [&] { runner_.run(program, bindings); });
 }
 
-const std::vector<float>& Model::positionsFor(int64_t gridHeight, int64_t gridWidth) {
-  const spec::GridPositions& grid = spec_.encoder.embedding.positions;
-  if (grid.gridHeight == gridHeight && grid.gridWidth == gridWidth) return weights_.encoderPositions;
-  for (const Grid& known : grids_)
-    if (known.height == gridHeight && known.width == gridWidth) return known.table;
-  grids_.push_front(
-      {gridHeight, gridWidth,
-       plan::interpolatePositions(weights_.encoderPositions, grid, spec_.encoder.hiddenSize, gridHeight, gridWidth)});
-  if (grids_.size() > kGridLimit) grids_.pop_back();
-  return grids_.front().table;
+const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
+  for (const GridTables& known : tables_)
+    if (known.grid.height == grid.height && known.grid.width == grid.width) return known;
+  GridTables tables{grid, {}, {}};
+  const spec::EncoderSpec& encoder = spec_.encoder;
+  if (const auto& positions = encoder.embedding.positions)
+    tables.positions = plan::interpolatePositions(weights_.encoderPositions, *positions, encoder.stages.front().width,
+                                                  prefixTokens(), grid.height, grid.width);
+  size_t index = 0;
+  for (const spec::EncoderStage& stage : encoder.stages)
+    for (const spec::EncoderLayer& layer : stage.layers) {
+      const plan::EncoderLayerWeights& weights = weights_.encoderLayers[index++];
+      if (weights.gridBias.empty()) continue;
+      tables.biases.push_back(plan::interpolateBias(weights.gridBias,
+                                                    *std::get<spec::AllSpan>(layer.attention.span).bias,
+                                                    layer.attention.heads, grid.height, grid.width));
+    }
+  tables_.push_front(std::move(tables));
+  if (tables_.size() > kGridLimit) tables_.pop_back();
+  return tables_.front();
 }
 
 void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
                    plan::Bindings bindings) {
-  const spec::PatchEmbedding& e = spec_.encoder.embedding;
-  const int64_t gridHeight = height / e.patchHeight, gridWidth = width / e.patchWidth;
+  bindings.grids = grids(height, width);
+  const GridTables& tables = tablesFor(bindings.grids.front());
   bindings.batch = batch;
-  bindings.tokens = batch * encoderTokens(height, width);
+  bindings.tokens = batch * (prefixTokens() + bindings.grids.front().cells());
+  bindings.rows = {bindings.tokens, batch * bindings.grids.front().cells()};
+  for (size_t stage = 1; stage < bindings.grids.size(); ++stage)
+    bindings.rows.push_back(batch * bindings.grids[stage].cells());
   bindings.height = height;
   bindings.width = width;
   bindings.pixels = pixels;
-  bindings.positions = positionsFor(gridHeight, gridWidth).data();
+  bindings.positions = tables.positions.empty() ? nullptr : tables.positions.data();
+  bindings.biases = tables.biases.empty() ? nullptr : &tables.biases;
   bindings.output = states;
-  run(encode_, bindings.tokens, batch * gridHeight * gridWidth, bindings);
+  run(encode_, bindings.rows, bindings);
 }
 
 void Model::fillCross(const float* states, const plan::Bindings& bindings) {
   plan::Bindings b = bindings;
   b.input = states;
-  run(cross_, bucket(b.tokens), 0, b);
+  run(cross_, {bucket(b.tokens)}, b);
 }
 
 void Model::decode(float* hidden, plan::Bindings bindings) {
   bindings.output = hidden;
-  run(decode_, bucket(bindings.tokens), 0, bindings);
+  run(decode_, {bucket(bindings.tokens)}, bindings);
 }
 
 void Model::head(const float* hidden, int64_t rows, float* logits) {
@@ -106,7 +133,7 @@ void Model::head(const float* hidden, int64_t rows, float* logits) {
   bindings.tokens = rows;
   bindings.input = hidden;
   bindings.output = logits;
-  run(head_, bucket(rows), 0, bindings);
+  run(head_, {bucket(rows)}, bindings);
 }
 
 std::string Model::dumpPlan(const std::string& entry) const {

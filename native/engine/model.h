@@ -52,9 +52,18 @@ class Model {
   void positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const;
 
  private:
-  void run(const plan::Program& base, int64_t tokens, int64_t patches, const plan::Bindings& bindings);
-  const plan::Program& placed(const plan::Program& base, int64_t tokens, int64_t patches);
-  const std::vector<float>& positionsFor(int64_t gridHeight, int64_t gridWidth);
+  // What depends on the patch grid alone.
+  struct GridTables {
+    plan::Grid grid;
+    std::vector<float> positions;         // [tokens of one image, width], or empty
+    std::vector<plan::BiasTable> biases;  // per layer, or empty
+  };
+
+  void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings);
+  const plan::Program& placed(const plan::Program& base, const plan::RowCounts& rows);
+  const GridTables& tablesFor(const plan::Grid& grid);
+  std::vector<plan::Grid> grids(int64_t height, int64_t width) const;  // per stage
+  int64_t prefixTokens() const;
 
   spec::ModelSpec spec_;
   std::unique_ptr<ops::Backend> backend_;
@@ -64,15 +73,11 @@ class Model {
   Trace trace_;
   struct Plan {
     const plan::Program* base;
-    int64_t tokens, patches;
+    plan::RowCounts rows;
     plan::Program program;
   };
   std::list<Plan> plans_;  // most recently used first, bounded
-  struct Grid {
-    int64_t height, width;
-    std::vector<float> table;
-  };
-  std::list<Grid> grids_;
+  std::list<GridTables> tables_;
 };
 
 }  // namespace ved::engine

@@ -2,9 +2,19 @@
 #pragma once
 #include <cstdint>
 
+#include "ops/window_index.h"
+
 namespace ved::ops {
 
-// Full self-attention of an encoder: out = softmax(scale * Q K^T) V per (batch, head).
+// An additive bias by the distance of two cells of a grid, one table per head; see relativeIndex() for the order. The
+// tokens are `prefix` (0 or 1) class tokens and the cells, row-major; the class token has three biases of its own.
+struct RelativeBias {
+  const float* table = nullptr;    // [heads, (2 gridH - 1) * (2 gridW - 1)]
+  const float* classes = nullptr;  // [heads, 3]: as query, as key, both; nullptr without a prefix
+  int64_t gridH = 0, gridW = 0, prefix = 0;
+};
+
+// Full self-attention of an encoder: out = softmax(scale * Q K^T + bias) V per (batch, head).
 struct EncoderAttentionArgs {
   const float* qkv;  // [batch * tokens, 3 * heads * headDim]: q, k, v side by side, heads are consecutive slices
   float* out;        // [batch * tokens, heads * headDim]
@@ -13,6 +23,25 @@ struct EncoderAttentionArgs {
   int64_t heads;
   int64_t headDim;
   float scale;
+  const RelativeBias* bias = nullptr;
+};
+
+// Self-attention inside the windows of a map: out = softmax(similarity + bias + mask) V per (batch, window, head), with
+// the windows of window_index.h. Cells outside the map have `padding` as their q, k and v and are never written.
+// Dot: scale[h] * (q . k). Cosine: scale[h] * (q . k) / (max(|q|, 1e-12) max(|k|, 1e-12)).
+enum class Similarity : uint8_t { Dot, Cosine };
+struct WindowAttentionArgs {
+  const float* qkv;      // [batch * height * width, 3 * heads * headDim]
+  const float* padding;  // [3 * heads * headDim]
+  float* out;            // [batch * height * width, heads * headDim]
+  int64_t batch;
+  WindowMap map;
+  int64_t heads;
+  int64_t headDim;
+  Similarity similarity;
+  const float* scale;  // [heads]
+  RelativeBias bias;   // gridH = gridW = map.side, prefix 0
+  float mask;          // added to the score of two cells of different regions
 };
 
 // Attention of single query tokens over a slot cache. Self-attention: every token names a row of `slots`, which says

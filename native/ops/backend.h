@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/error.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -42,8 +43,18 @@ class Backend {
   virtual void addBias(const AddBiasArgs&) = 0;
   virtual void activate(const ActivateArgs&) = 0;
   virtual void add(const AddArgs&) = 0;
+  // What only some encoders need; a backend without it refuses to run them.
+  virtual void windowAttention(const WindowAttentionArgs&) { lacks("window attention"); }
+  virtual void mergeCells(const MergeCellsArgs&) { lacks("patch merging"); }
+  virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
+  virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }
   // rows of logits [rows, vocab], row stride ld -> one summary each
   virtual void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) = 0;
+
+ protected:
+  [[noreturn]] void lacks(const char* what) const {
+    throw Error(ErrorKind::Unsupported, "UNSUPPORTED_OP", "the backend " + name() + " has no " + what);
+  }
 };
 
 // Scalar, double accumulation, one thread: slow and obviously right. The oracle of every other implementation.

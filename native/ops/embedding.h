@@ -5,18 +5,27 @@
 namespace ved::ops {
 
 // patches[b * gridH * gridW + gy * gridW + gx, c * patchH * patchW + y * patchW + x] =
-//   pixels[b, c, gy * patchH + y, gx * patchW + x]; trailing pixels that do not fill a patch are dropped.
+//   pixels[b, c, gy * patchH + y, gx * patchW + x], zero outside the image. A grid rounded down drops the trailing
+// pixels that do not fill a patch, one rounded up fills them up with zeros.
 struct PatchesArgs {
   const float* pixels;  // [batch, channels, height, width]
   float* patches;       // [batch * gridH * gridW, channels * patchH * patchW]
-  int64_t batch, channels, height, width, patchH, patchW;
+  int64_t batch, channels, height, width, patchH, patchW, gridH, gridW;
+};
+
+// Four neighbouring cells side by side, zero outside the map:
+// out[b, y, x] = in[b, 2y, 2x] | in[b, 2y + 1, 2x] | in[b, 2y, 2x + 1] | in[b, 2y + 1, 2x + 1]
+struct MergeCellsArgs {
+  const float* in;  // [batch * height * width, channels]
+  float* out;       // [batch * ceil(height / 2) * ceil(width / 2), 4 * channels]
+  int64_t batch, height, width, channels;
 };
 
 // out[b, i] = (i < prefix ? prefixTokens[i] : patches[b, i - prefix]) + positions[i]
 struct AssembleTokensArgs {
   const float* patches;       // [batch * patchTokens, width]
   const float* prefixTokens;  // [prefix, width] or nullptr
-  const float* positions;     // [prefix + patchTokens, width]
+  const float* positions;     // [prefix + patchTokens, width], or nullptr for none
   float* out;                 // [batch * (prefix + patchTokens), width]
   int64_t batch, prefix, patchTokens, width;
 };

@@ -16,6 +16,7 @@ class Loader {
       : reader_(table), backend_(backend), keepGoing_(keepGoing) {}
 
   size_t bytes = 0;
+  bool foldScales = false;
 
   std::vector<float> vector(spec::TensorRef tensor, int64_t expected) {
     checkpoint();
@@ -42,7 +43,8 @@ class Loader {
     return norm(*value, width);
   }
 
-  LinearPtr linear(const spec::Linear& linear) {
+  // rowScale: [out] factors of the outputs, or nullptr.
+  LinearPtr linear(const spec::Linear& linear, const float* rowScale = nullptr) {
     const bool hasBias =
         std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
     LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias);
@@ -50,10 +52,11 @@ class Loader {
     for (const spec::LinearPart& part : linear.parts) {
       checkpoint();
       expectElements(part.weight, linear.in * part.out);
-      packPart(*weight, part, linear.in, row);
+      packPart(*weight, part, linear.in, row, rowScale);
       if (part.bias) {
         expectElements(*part.bias, part.out);
-        const std::vector<float> bias = reader_.readAll(*part.bias);
+        std::vector<float> bias = reader_.readAll(*part.bias);
+        for (int64_t i = 0; rowScale && i < part.out; ++i) bias[static_cast<size_t>(i)] *= rowScale[row + i];
         weight->setBias(row, part.out, bias.data());
       }
       row += part.out;
@@ -75,7 +78,8 @@ class Loader {
                       std::to_string(place.elements()));
   }
 
-  void packPart(ops::LinearWeight& weight, const spec::LinearPart& part, int64_t in, int64_t row) {
+  void packPart(ops::LinearWeight& weight, const spec::LinearPart& part, int64_t in, int64_t row,
+                const float* rowScale) {
     const bool outIn = part.layout == spec::LinearLayout::OutIn;
     const int64_t lines = outIn ? part.out : in;
     const int64_t lineLength = outIn ? in : part.out;
@@ -84,6 +88,8 @@ class Loader {
     for (int64_t line = 0; line < lines; line += linesPerChunk) {
       const int64_t count = std::min(linesPerChunk, lines - line);
       reader_.read(part.weight, line * lineLength, count * lineLength, chunk_.data());
+      for (int64_t i = 0; rowScale && i < count * lineLength; ++i)
+        chunk_[static_cast<size_t>(i)] *= rowScale[row + (outIn ? line + i / lineLength : i % lineLength)];
       if (outIn)
         weight.setBlock(row + line, count, 0, in, chunk_.data(), in, 1);
       else

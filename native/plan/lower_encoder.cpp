@@ -3,37 +3,126 @@
 namespace ved::plan {
 namespace {
 
-void encoderLayer(Builder& b, int x, const spec::EncoderSpec& encoder, size_t index, const EncoderLayerWeights& w) {
-  const spec::EncoderLayer& layer = encoder.layers[index];
-  residual(b, x, encoder.normPosition, w.attentionNorm, [&](int in) {
-    const int qkv = b.linear("qkv", in, *w.attention.qkv);
-    const int context = b.value("context", layer.attention.heads * layer.attention.headDim);
-    setHeads(b.push(OpKind::EncoderAttention, qkv, context), layer.attention, static_cast<int>(index));
-    return b.linear("attention.out", context, *w.attention.output);
-  });
-  residual(b, x, encoder.normPosition, w.mlpNorm, [&](int in) { return mlp(b, in, layer.mlp, w.mlp); });
-}
+class EncoderLowering {
+ public:
+  EncoderLowering(const spec::EncoderSpec& spec, const ModelWeights& weights)
+      : spec_(spec), w_(weights), b_("encode") {}
+
+  Program run() {
+    embed();
+    for (stage_ = 0; stage_ < spec_.stages.size(); ++stage_) {
+      const spec::EncoderStage& stage = spec_.stages[stage_];
+      for (const spec::EncoderLayer& layer : stage.layers) {
+        encoderLayer(layer, w_.encoderLayers[layer_]);
+        ++layer_;
+        if (spec_.statesAfter == spec::StatesAfter::Layer) b_.tap(x_);
+      }
+      if (stage.merging) merge(*stage.merging, w_.mergings[stage_]);
+      if (spec_.statesAfter == spec::StatesAfter::Stage) b_.tap(x_);
+    }
+    if (w_.encoderFinalNorm) b_.norm(x_, x_, *w_.encoderFinalNorm);
+    b_.program.output = x_;
+    return std::move(b_.program);
+  }
+
+ private:
+  RowKind rows() const { return rowsOfStage(stage_); }
+  int64_t width() const { return spec_.stages[stage_].width; }
+  // The residual stream of a stage; that of the last one is the program's output.
+  int stream(size_t stage) {
+    return b_.value("x", spec_.stages[stage].width, rowsOfStage(stage), stage + 1 == spec_.stages.size());
+  }
+
+  void embed() {
+    const spec::PatchEmbedding& e = spec_.embedding;
+    const int patches = b_.value("patches", e.channels * e.patchHeight * e.patchWidth, RowKind::Patch);
+    b_.push(OpKind::Patches, -1, patches);
+    const int projected =
+        b_.linear("patch.embedding", patches, *w_.patchProjection, Activation::Identity, RowKind::Patch);
+    if (w_.patchNorm) b_.norm(projected, projected, *w_.patchNorm);
+    x_ = stream(0);
+    b_.push(OpKind::AssembleTokens, projected, x_);
+    if (w_.encoderEmbeddingNorm) b_.norm(x_, x_, *w_.encoderEmbeddingNorm);
+    b_.tap(x_);
+  }
+
+  // One residual branch. `branch` maps its input value to its output value; `scale` is empty or multiplies the output.
+  template <typename Branch>
+  void residual(const NormWeights& norm, const std::vector<float>& scale, Branch branch) {
+    int in = x_;
+    if (spec_.normPosition == spec::NormPosition::Pre) {
+      in = b_.value("normed", width(), rows());
+      b_.norm(x_, in, norm);
+    }
+    const int out = branch(in);
+    if (!scale.empty()) b_.push(OpKind::Scale, out, out).factors = scale.data();
+    if (spec_.normPosition == spec::NormPosition::Branch) b_.norm(out, out, norm);
+    b_.add(x_, out);
+    if (spec_.normPosition == spec::NormPosition::Post) b_.norm(x_, x_, norm);
+  }
+
+  void encoderLayer(const spec::EncoderLayer& layer, const EncoderLayerWeights& w) {
+    residual(w.attentionNorm, w.attentionScale, [&](int in) { return attention(in, layer.attention, w); });
+    residual(w.mlpNorm, w.mlpScale, [&](int in) { return mlp(in, layer.mlp, w.mlp); });
+  }
+
+  int attention(int in, const spec::EncoderAttention& attention, const EncoderLayerWeights& w) {
+    const int qkv = b_.linear("qkv", in, *w.attention.qkv, Activation::Identity, rows());
+    const int context = b_.value("context", attention.heads * attention.headDim, rows());
+    const auto* window = std::get_if<spec::WindowSpan>(&attention.span);
+    Op& op = b_.push(window ? OpKind::WindowAttention : OpKind::EncoderAttention, qkv, context);
+    op.heads = attention.heads;
+    op.headDim = attention.headDim;
+    op.layer = static_cast<int>(layer_);
+    if (window) {
+      op.window = window;
+      op.encoderLayer = &w;
+      op.stage = stage_;
+    } else {
+      op.scale = static_cast<float>(std::get<spec::AllSpan>(attention.span).scale);
+    }
+    return b_.linear("attention.out", context, *w.attention.output, Activation::Identity, rows());
+  }
+
+  int mlp(int in, const spec::EncoderMlp& spec, const MlpWeights& w) {
+    if (spec.kind == spec::MlpKind::Plain) {
+      const int inner = b_.linear("mlp.up", in, *w.up, spec.activation, rows());
+      return b_.linear("mlp.down", inner, *w.down, Activation::Identity, rows());
+    }
+    const int both = b_.linear("mlp.up", in, *w.up, Activation::Identity, rows());
+    const int gated = b_.value("mlp.gated", w.up->out / 2, rows());
+    b_.push(OpKind::Gate, both, gated).activation = spec.activation;
+    return b_.linear("mlp.down", gated, *w.down, Activation::Identity, rows());
+  }
+
+  // Ends the stage: x_ becomes the residual stream of the next one.
+  void merge(const spec::PatchMerging& merging, const MergingWeights& w) {
+    const RowKind nextRows = rowsOfStage(stage_ + 1);
+    const int cells = b_.value("merged", 4 * width(), nextRows);
+    b_.push(OpKind::MergeCells, x_, cells).stage = stage_;
+    const bool pre = merging.normPosition == spec::NormPosition::Pre;
+    if (pre) b_.norm(cells, cells, w.norm);
+    const int next = stream(stage_ + 1);
+    if (pre) {
+      b_.linearInto(cells, next, *w.reduction);
+    } else {
+      const int reduced = b_.linear("reduction", cells, *w.reduction, Activation::Identity, nextRows);
+      b_.norm(reduced, next, w.norm);
+    }
+    x_ = next;
+  }
+
+  const spec::EncoderSpec& spec_;
+  const ModelWeights& w_;
+  Builder b_;
+  int x_ = -1;
+  size_t stage_ = 0, layer_ = 0;
+};
 
 }  // namespace
 
 Program lowerEncoder(const spec::EncoderSpec& spec, const ModelWeights& weights) {
-  Builder b("encode");
-  const spec::PatchEmbedding& embedding = spec.embedding;
-  const int patches =
-      b.value("patches", embedding.channels * embedding.patchHeight * embedding.patchWidth, RowKind::Patch);
-  b.push(OpKind::Patches, -1, patches);
-  const int projected =
-      b.linear("patch.embedding", patches, *weights.patchProjection, Activation::Identity, RowKind::Patch);
-  const int x = b.value("x", spec.hiddenSize, RowKind::Token, true);
-  b.push(OpKind::AssembleTokens, projected, x);
-  b.tap(x);
-  for (size_t i = 0; i < spec.layers.size(); ++i) {
-    encoderLayer(b, x, spec, i, weights.encoderLayers[i]);
-    b.tap(x);
-  }
-  if (weights.encoderFinalNorm) b.norm(x, x, *weights.encoderFinalNorm);
-  b.program.output = x;
-  return std::move(b.program);
+  return EncoderLowering(spec, weights).run();
 }
 
 }  // namespace ved::plan

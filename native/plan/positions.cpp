@@ -1,3 +1,4 @@
+// Resampling of position and bias tables, as torch.nn.functional.interpolate does it (align_corners false).
 #include <algorithm>
 #include <cmath>
 
@@ -6,57 +7,121 @@
 namespace ved::plan {
 namespace {
 
-float cubic(float t) {  // Keys' kernel with a = -0.75
-  constexpr float a = -0.75f;
+// One output element of an axis: a weighted sum of input elements.
+struct Taps {
+  std::vector<int64_t> index;
+  std::vector<float> weight;
+};
+using Axis = std::vector<Taps>;
+
+float cubic(float t, float a) {  // Keys' kernel
   t = std::fabs(t);
   if (t <= 1.f) return ((a + 2.f) * t - (a + 3.f)) * t * t + 1.f;
   if (t < 2.f) return ((a * t - 5.f * a) * t + 8.f * a) * t - 4.f * a;
   return 0.f;
 }
 
-struct Taps {
-  int64_t index[4];
-  float weight[4];
-};
-
-std::vector<Taps> cubicTaps(int64_t in, int64_t out) {
-  std::vector<Taps> taps(static_cast<size_t>(out));
+// a = -0.75, four taps clamped to the border, also when the table shrinks.
+Axis cubicAxis(int64_t in, int64_t out) {
+  Axis axis(static_cast<size_t>(out));
   const float scale = static_cast<float>(in) / static_cast<float>(out);
   for (int64_t o = 0; o < out; ++o) {
     const float source = (static_cast<float>(o) + 0.5f) * scale - 0.5f;
     const float base = std::floor(source);
-    for (int k = 0; k < 4; ++k) {
-      const int64_t index = static_cast<int64_t>(base) + k - 1;
-      taps[static_cast<size_t>(o)].index[k] = std::clamp<int64_t>(index, 0, in - 1);
-      taps[static_cast<size_t>(o)].weight[k] = cubic(source - (base + static_cast<float>(k - 1)));
+    for (int k = -1; k < 3; ++k) {
+      axis[static_cast<size_t>(o)].index.push_back(std::clamp<int64_t>(static_cast<int64_t>(base) + k, 0, in - 1));
+      axis[static_cast<size_t>(o)].weight.push_back(cubic(source - (base + static_cast<float>(k)), -0.75f));
     }
   }
-  return taps;
+  return axis;
 }
 
-}  // namespace
+// a = -0.5, the kernel widened by the scale, taps beyond the border cut off and the rest renormalised.
+Axis antialiasAxis(int64_t in, int64_t out) {
+  Axis axis(static_cast<size_t>(out));
+  const float scale = static_cast<float>(in) / static_cast<float>(out), widen = std::max(scale, 1.f);
+  for (int64_t o = 0; o < out; ++o) {
+    Taps& taps = axis[static_cast<size_t>(o)];
+    const float centre = (static_cast<float>(o) + 0.5f) * scale, support = 2.f * widen;
+    const int64_t first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5f), 0);
+    const int64_t last = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5f), in);
+    float sum = 0;
+    for (int64_t i = first; i < last; ++i) {
+      taps.index.push_back(i);
+      taps.weight.push_back(cubic((static_cast<float>(i) - centre + 0.5f) / widen, -0.5f));
+      sum += taps.weight.back();
+    }
+    for (float& weight : taps.weight) weight /= sum;
+  }
+  return axis;
+}
 
-std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
-                                        int64_t newHeight, int64_t newWidth) {
-  std::vector<float> out(static_cast<size_t>((grid.prefix + newHeight * newWidth) * width));
-  std::copy_n(table.begin(), grid.prefix * width, out.begin());
-  const float* source = table.data() + grid.prefix * width;
-  const std::vector<Taps> rows = cubicTaps(grid.gridHeight, newHeight);
-  const std::vector<Taps> columns = cubicTaps(grid.gridWidth, newWidth);
-  float* target = out.data() + grid.prefix * width;
+Axis linearAxis(int64_t in, int64_t out) {
+  Axis axis(static_cast<size_t>(out));
+  const float scale = static_cast<float>(in) / static_cast<float>(out);
+  for (int64_t o = 0; o < out; ++o) {
+    const float source = std::max((static_cast<float>(o) + 0.5f) * scale - 0.5f, 0.f);
+    const int64_t base = std::min(static_cast<int64_t>(source), in - 1);
+    const float part = source - static_cast<float>(base);
+    axis[static_cast<size_t>(o)] = {{base, std::min(base + 1, in - 1)}, {1.f - part, part}};
+  }
+  return axis;
+}
+
+// source: [rows of the input, columns of the input, width] -> target: [rows.size(), columns.size(), width]
+void resample(const float* source, int64_t sourceColumns, int64_t width, const Axis& rows, const Axis& columns,
+              float* target) {
   for (const Taps& row : rows) {
     for (const Taps& column : columns) {
       for (int64_t c = 0; c < width; ++c) {
         float sum = 0;
-        for (int i = 0; i < 4; ++i) {
+        for (size_t i = 0; i < row.index.size(); ++i) {
           float line = 0;
-          for (int j = 0; j < 4; ++j)
-            line += column.weight[j] * source[(row.index[i] * grid.gridWidth + column.index[j]) * width + c];
+          for (size_t j = 0; j < column.index.size(); ++j)
+            line += column.weight[j] * source[(row.index[i] * sourceColumns + column.index[j]) * width + c];
           sum += row.weight[i] * line;
         }
         *target++ = sum;
       }
     }
+  }
+}
+
+}  // namespace
+
+std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
+                                        int64_t prefixTokens, int64_t newHeight, int64_t newWidth) {
+  std::vector<float> out(static_cast<size_t>((prefixTokens + newHeight * newWidth) * width));
+  std::copy_n(table.begin(), grid.prefix * width, out.begin());
+  const float* source = table.data() + grid.prefix * width;
+  float* target = out.data() + prefixTokens * width;
+  if (grid.gridHeight == newHeight && grid.gridWidth == newWidth) {
+    std::copy_n(source, newHeight * newWidth * width, target);
+    return out;
+  }
+  const auto axis = grid.resample == spec::Resample::Bicubic ? cubicAxis : antialiasAxis;
+  resample(source, grid.gridWidth, width, axis(grid.gridHeight, newHeight), axis(grid.gridWidth, newWidth), target);
+  return out;
+}
+
+// transformers modeling_beit.py, BeitRelativePositionBias: the table is taken as (width, height) before it is resized,
+// which shows where the configured grid is not square.
+BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,
+                          int64_t newHeight, int64_t newWidth) {
+  const int64_t oldRows = 2 * grid.gridWidth - 1, oldColumns = 2 * grid.gridHeight - 1;
+  const int64_t rows = 2 * newHeight - 1, columns = 2 * newWidth - 1, cells = rows * columns;
+  std::vector<float> resized(static_cast<size_t>(cells * heads));
+  resample(stored.data(), oldColumns, heads, linearAxis(oldRows, rows), linearAxis(oldColumns, columns),
+           resized.data());
+  BiasTable out{std::vector<float>(resized.size()), std::vector<float>(static_cast<size_t>(3 * heads)), newHeight,
+                newWidth};
+  for (int64_t h = 0; h < heads; ++h) {
+    // Stored by query minus key, wanted by key minus query: back to front.
+    for (int64_t i = 0; i < cells; ++i)
+      out.table[static_cast<size_t>(h * cells + i)] = resized[static_cast<size_t>((cells - 1 - i) * heads + h)];
+    const size_t classes = stored.size() - static_cast<size_t>(3 * heads);
+    for (int64_t i = 0; i < 3; ++i)
+      out.classes[static_cast<size_t>(h * 3 + i)] = stored[classes + static_cast<size_t>(i * heads + h)];
   }
   return out;
 }

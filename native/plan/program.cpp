@@ -8,7 +8,8 @@ namespace {
 bool reads(const Op& op, int value) {
   if (op.in == value || op.residual == value) return true;
   // In-place ops read what they overwrite.
-  return op.out == value && (op.kind == OpKind::AddBias || op.kind == OpKind::Activate || op.kind == OpKind::Add);
+  return op.out == value && (op.kind == OpKind::AddBias || op.kind == OpKind::Activate || op.kind == OpKind::Add ||
+                             op.kind == OpKind::Scale);
 }
 
 bool touches(const Op& op, int value) { return op.in == value || op.out == value || op.residual == value; }
@@ -92,8 +93,16 @@ const char* kindName(OpKind kind) {
       return "add";
     case OpKind::LayerNorm:
       return "layer_norm";
+    case OpKind::Scale:
+      return "scale";
+    case OpKind::Gate:
+      return "gate";
     case OpKind::EncoderAttention:
       return "encoder_attention";
+    case OpKind::WindowAttention:
+      return "window_attention";
+    case OpKind::MergeCells:
+      return "merge_cells";
     case OpKind::WriteSelfCache:
       return "write_self_cache";
     case OpKind::WriteCrossCache:
@@ -140,14 +149,14 @@ void fuse(Program& program) {
   ops = std::move(fused);
 }
 
-void place(Program& program, int64_t tokens, int64_t patches) {
+void place(Program& program, const RowCounts& rows) {
   const std::vector<Life> life = lives(program);
   std::vector<Placed> placed;
   program.arenaFloats = 0;
   for (size_t v = 0; v < program.values.size(); ++v) {
     Value& value = program.values[v];
     if (value.external || life[v].first < 0) continue;
-    const int64_t floats = value.width * (value.rows == RowKind::Token ? tokens : patches);
+    const int64_t floats = value.width * rows[static_cast<size_t>(value.rows)];
     const int64_t size = (floats + 15) / 16 * 16;
     value.offset = firstFit(placed, life[v], size);
     placed.push_back({value.offset, size, life[v]});

@@ -22,7 +22,11 @@ enum class OpKind : uint8_t {
   Activate,
   Add,  // out += in
   LayerNorm,
+  Scale,  // by column
+  Gate,   // act(first half) * second half
   EncoderAttention,
+  WindowAttention,
+  MergeCells,       // four cells of a stage's map -> one of the next
   WriteSelfCache,   // k, v of the qkv buffer -> self cache
   WriteCrossCache,  // k, v of the kv buffer -> cross cache
   SelfAttention,
@@ -30,8 +34,17 @@ enum class OpKind : uint8_t {
   Tap,  // hands a copy of a buffer to the caller, when the caller asked for hidden states
 };
 
-// Rows of a buffer: one per token, or one per patch.
-enum class RowKind : uint8_t { Token, Patch };
+// Rows of a buffer: one per token (of an encoder's first stage), per patch, or per cell of a later stage's map.
+enum class RowKind : uint8_t { Token, Patch, Stage1 };
+inline RowKind rowsOfStage(size_t stage) {
+  return stage == 0 ? RowKind::Token : static_cast<RowKind>(static_cast<size_t>(RowKind::Stage1) + stage - 1);
+}
+using RowCounts = std::vector<int64_t>;  // by RowKind
+
+struct Grid {
+  int64_t height = 0, width = 0;
+  int64_t cells() const { return height * width; }
+};
 
 struct Value {
   std::string name;
@@ -54,6 +67,10 @@ struct Op {
   int layer = -1;
   int64_t heads = 0, headDim = 0;
   float scale = 1;
+  const float* factors = nullptr;                     // Scale
+  const spec::WindowSpan* window = nullptr;           // WindowAttention
+  const EncoderLayerWeights* encoderLayer = nullptr;  // WindowAttention
+  size_t stage = 0;                                   // WindowAttention, MergeCells: of the input
 };
 
 struct Program {
@@ -65,6 +82,12 @@ struct Program {
   int output = -1;          // bound by the caller
 };
 
+// A copy of a buffer in the middle of a program.
+struct TappedState {
+  std::vector<float> data;
+  int64_t width = 0;
+};
+
 // Self-attention cache of one engine: [layer][slot, head, capacity, headDim].
 struct CacheView {
   std::vector<float*> keys, values;  // one per layer
@@ -74,10 +97,13 @@ struct CacheView {
 // Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise.
 struct Bindings {
   int64_t tokens = 0;
+  RowCounts rows;                 // by RowKind; empty: tokens only
   int64_t batch = 0;              // encoder: images
   int64_t height = 0, width = 0;  // encoder: pixels
+  std::vector<Grid> grids;        // encoder: per stage
   const float* pixels = nullptr;
-  const float* positions = nullptr;  // encoder: [tokensPerImage, H]
+  const float* positions = nullptr;                // encoder: [tokensPerImage, H], or nullptr
+  const std::vector<BiasTable>* biases = nullptr;  // encoder: per layer, or nullptr
   const float* input = nullptr;
   float* output = nullptr;
   const int32_t* ids = nullptr;
@@ -93,16 +119,15 @@ struct Bindings {
   const int32_t* crossPosition = nullptr;  // WriteCrossCache: position of each state row
   CacheView* selfCache = nullptr;
   CacheView* crossCache = nullptr;
-  std::vector<std::vector<float>>* taps = nullptr;                // one entry per Tap op
+  std::vector<TappedState>* taps = nullptr;                       // one entry per Tap op is appended
   std::vector<std::vector<float>>* crossProbabilities = nullptr;  // per layer [tokens, heads, crossCache.capacity]
   const std::atomic<bool>* stop = nullptr;                        // polled between ops; run() throws ABORTED
 };
 
 // Linear + AddBias + Activate + Add become one op where nobody reads the intermediate value in between.
 void fuse(Program& program);
-// Places all buffers for at most `tokens` token rows and `patches` patch rows; buffers whose lives do not overlap share
-// memory.
-void place(Program& program, int64_t tokens, int64_t patches);
+// Places all buffers for at most so many rows of each kind; buffers whose lives do not overlap share memory.
+void place(Program& program, const RowCounts& rows);
 std::string dump(const Program& program);
 
 class Runner {
@@ -114,7 +139,8 @@ class Runner {
   size_t arenaBytes() const { return arena_.size() * sizeof(float); }
 
  private:
-  void execute(const Program& program, const Op& op, const Bindings& b, size_t& tap);
+  void execute(const Program& program, const Op& op, const Bindings& b);
+  void executeWindow(const Program& program, const Op& op, const Bindings& b);
   void executeAttention(const Program& program, const Op& op, const Bindings& b);
   float* at(const Program& program, int value, const Bindings& b);
   int64_t rows(const Program& program, int value, const Bindings& b) const;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -6,9 +7,7 @@
 namespace ved::plan {
 
 int64_t Runner::rows(const Program& program, int value, const Bindings& b) const {
-  if (program.values[static_cast<size_t>(value)].rows == RowKind::Token) return b.tokens;
-  const spec::PatchEmbedding& e = spec_.encoder.embedding;
-  return b.batch * (b.height / e.patchHeight) * (b.width / e.patchWidth);
+  return b.rows.empty() ? b.tokens : b.rows[static_cast<size_t>(program.values[static_cast<size_t>(value)].rows)];
 }
 
 float* Runner::at(const Program& program, int value, const Bindings& b) {
@@ -21,28 +20,26 @@ float* Runner::at(const Program& program, int value, const Bindings& b) {
 void Runner::run(const Program& program, const Bindings& b) {
   if (static_cast<int64_t>(arena_.size()) < program.arenaFloats)
     arena_.resize(static_cast<size_t>(program.arenaFloats));
-  size_t tap = 0;
   for (const Op& op : program.ops) {
     if (b.stop && b.stop->load(std::memory_order_relaxed))
       throw Error(ErrorKind::Internal, "ABORTED", "the run was stopped");
-    execute(program, op, b, tap);
+    execute(program, op, b);
   }
 }
 
-void Runner::execute(const Program& program, const Op& op, const Bindings& b, size_t& tap) {
+void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
   const auto width = [&](int value) { return program.values[static_cast<size_t>(value)].width; };
   switch (op.kind) {
     case OpKind::Patches: {
       const spec::PatchEmbedding& e = spec_.encoder.embedding;
-      backend_.patches(
-          {b.pixels, at(program, op.out, b), b.batch, e.channels, b.height, b.width, e.patchHeight, e.patchWidth});
+      backend_.patches({b.pixels, at(program, op.out, b), b.batch, e.channels, b.height, b.width, e.patchHeight,
+                        e.patchWidth, b.grids.front().height, b.grids.front().width});
       break;
     }
     case OpKind::AssembleTokens: {
-      const int64_t prefix = static_cast<int64_t>(spec_.encoder.embedding.prefixTokens.size());
+      const int64_t prefix = static_cast<int64_t>(weights_.prefixTokens.size()) / width(op.out);
       backend_.assembleTokens({at(program, op.in, b), prefix ? weights_.prefixTokens.data() : nullptr, b.positions,
-                               at(program, op.out, b), b.batch, prefix, rows(program, op.in, b) / b.batch,
-                               width(op.out)});
+                               at(program, op.out, b), b.batch, prefix, b.grids.front().cells(), width(op.out)});
       break;
     }
     case OpKind::EmbedTokens:
@@ -78,6 +75,22 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
     case OpKind::Add:
       backend_.add({at(program, op.out, b), at(program, op.in, b), rows(program, op.out, b), width(op.out)});
       break;
+    case OpKind::Scale:
+      backend_.scaleColumns({at(program, op.out, b), rows(program, op.out, b), width(op.out), op.factors});
+      break;
+    case OpKind::Gate:
+      backend_.gate(
+          {at(program, op.in, b), at(program, op.out, b), rows(program, op.out, b), width(op.out), op.activation});
+      break;
+    case OpKind::MergeCells: {
+      const Grid& grid = b.grids[op.stage];
+      backend_.mergeCells(
+          {at(program, op.in, b), at(program, op.out, b), b.batch, grid.height, grid.width, width(op.in)});
+      break;
+    }
+    case OpKind::WindowAttention:
+      executeWindow(program, op, b);
+      break;
     case OpKind::LayerNorm:
       backend_.layerNorm({at(program, op.in, b), width(op.in), at(program, op.out, b), width(op.out),
                           rows(program, op.in, b), width(op.in), op.norm->gamma.data(), op.norm->beta.data(),
@@ -86,7 +99,7 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
     case OpKind::Tap: {
       if (b.taps) {
         const float* data = at(program, op.in, b);
-        (*b.taps)[tap++].assign(data, data + rows(program, op.in, b) * width(op.in));
+        b.taps->push_back({{data, data + rows(program, op.in, b) * width(op.in)}, width(op.in)});
       }
       break;
     }
@@ -95,13 +108,35 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b, si
   }
 }
 
+void Runner::executeWindow(const Program& program, const Op& op, const Bindings& b) {
+  const EncoderLayerWeights& layer = *op.encoderLayer;
+  const Grid& grid = b.grids[op.stage];
+  const spec::WindowSpan& window = *op.window;
+  const bool still = window.smallMap == spec::SmallMap::Still && std::min(grid.height, grid.width) <= window.side;
+  ops::WindowAttentionArgs args{};
+  args.qkv = at(program, op.in, b);
+  args.padding = backend_.biasOf(*layer.attention.qkv);
+  args.out = at(program, op.out, b);
+  args.batch = b.batch;
+  args.map = {grid.height, grid.width, window.side, still ? 0 : window.shift};
+  args.heads = op.heads;
+  args.headDim = op.headDim;
+  args.similarity =
+      std::holds_alternative<spec::DotSimilarity>(window.similarity) ? ops::Similarity::Dot : ops::Similarity::Cosine;
+  args.scale = layer.similarityScale.data();
+  args.bias = layer.windowBias.view();
+  args.mask = static_cast<float>(window.mask);
+  backend_.windowAttention(args);
+}
+
 void Runner::executeAttention(const Program& program, const Op& op, const Bindings& b) {
   const int64_t inner = op.heads * op.headDim;
   const float* in = at(program, op.in, b);
   const size_t layer = static_cast<size_t>(op.layer);
   if (op.kind == OpKind::EncoderAttention) {
-    backend_.encoderAttention(
-        {in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale});
+    const ops::RelativeBias bias = b.biases ? (*b.biases)[layer].view() : ops::RelativeBias{};
+    backend_.encoderAttention({in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale,
+                               b.biases ? &bias : nullptr});
     return;
   }
   if (op.kind == OpKind::WriteSelfCache) {

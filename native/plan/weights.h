@@ -29,10 +29,28 @@ struct MlpWeights {
   LinearPtr up, down;
 };
 
+// A relative bias in the order of ops::RelativeBias.
+struct BiasTable {
+  std::vector<float> table, classes;
+  int64_t gridH = 0, gridW = 0;
+  ops::RelativeBias view() const {
+    return {table.data(), classes.empty() ? nullptr : classes.data(), gridH, gridW, classes.empty() ? 0 : 1};
+  }
+};
+
 struct EncoderLayerWeights {
   SelfAttentionWeights attention;
   NormWeights attentionNorm, mlpNorm;
   MlpWeights mlp;
+  // Layer scale; empty where there is none or where it went into the linear map before it.
+  std::vector<float> attentionScale, mlpScale;
+  std::vector<float> similarityScale;  // windows: [heads]
+  BiasTable windowBias;                // windows
+  std::vector<float> gridBias;         // the sum of the spec's tables, as they are stored
+};
+struct MergingWeights {
+  NormWeights norm;
+  LinearPtr reduction;
 };
 struct DecoderLayerWeights {
   SelfAttentionWeights selfAttention;
@@ -43,9 +61,11 @@ struct DecoderLayerWeights {
 
 struct ModelWeights {
   LinearPtr patchProjection;
-  std::vector<float> prefixTokens;      // [prefix, H]
-  std::vector<float> encoderPositions;  // [prefix + gridH * gridW, H]
-  std::vector<EncoderLayerWeights> encoderLayers;
+  std::optional<NormWeights> patchNorm, encoderEmbeddingNorm;
+  std::vector<float> prefixTokens;                 // [prefix, width]
+  std::vector<float> encoderPositions;             // [positions.prefix + gridH * gridW, width], or empty
+  std::vector<EncoderLayerWeights> encoderLayers;  // of all stages
+  std::vector<MergingWeights> mergings;            // one per stage but the last
   std::optional<NormWeights> encoderFinalNorm;
   LinearPtr projection;
   std::vector<float> tokenTable;        // [V, width]
@@ -60,13 +80,18 @@ struct ModelWeights {
   size_t bytes = 0;
 };
 
-// progress(loadedTensors) is called after each one; returning false cancels (throws ved::Error code ABORTED).
-ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend,
+// keepGoing() is called before each tensor; returning false cancels (throws ved::Error code ABORTED). foldScales: layer
+// scales go into the linear maps before them, as fusion would.
+ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, bool foldScales,
                          const std::function<bool()>& keepGoing);
 
-// Bicubic interpolation (a = -0.75, align_corners false, no antialiasing) of the grid part of a position table, as
-// torch.nn.functional.interpolate does; the prefix rows are kept. table: [prefix + gridH * gridW, width].
+// The position table of another grid, as torch.nn.functional.interpolate resamples it, with a zero row for each of the
+// `prefixTokens` that has no position. table: [grid.prefix + gridH * gridW, width].
 std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
-                                        int64_t newHeight, int64_t newWidth);
+                                        int64_t prefixTokens, int64_t newHeight, int64_t newWidth);
+
+// BEiT's bias for a grid of newHeight x newWidth cells. stored: [(2 gridH - 1)(2 gridW - 1) + 3, heads].
+BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,
+                          int64_t newHeight, int64_t newWidth);
 
 }  // namespace ved::plan

@@ -15,7 +15,7 @@ using TensorRef = int32_t;
 using ved::Activation;
 
 enum class LinearLayout : uint8_t { OutIn, InOut };
-enum class NormPosition : uint8_t { Pre, Post };
+enum class NormPosition : uint8_t { Pre, Post, Branch };  // Branch: encoders only
 
 struct LinearPart {
   TensorRef weight = -1;
@@ -54,31 +54,106 @@ struct CrossAttention {
   Linear query, kv, output;
 };
 
-struct EncoderLayer {
-  SelfAttention attention;
-  Norm attentionNorm;
-  Mlp mlp;
-  Norm mlpNorm;
+enum class MlpKind : uint8_t { Plain, Gated };
+struct EncoderMlp : Mlp {
+  MlpKind kind = MlpKind::Plain;
 };
 
+struct GridBias {
+  std::vector<TensorRef> tables;
+  int64_t gridHeight = 0, gridWidth = 0;
+};
+
+struct WindowBiasTable {
+  TensorRef table = -1;
+};
+struct WindowBiasMlp {
+  Linear hidden, output;
+  int64_t unit = 0;
+};
+using WindowBias = std::variant<WindowBiasTable, WindowBiasMlp>;
+
+struct DotSimilarity {
+  double scale = 1;
+};
+struct CosineSimilarity {
+  TensorRef logScale = -1;
+  double maxLogScale = 0;
+};
+using Similarity = std::variant<DotSimilarity, CosineSimilarity>;
+
+struct AllSpan {
+  double scale = 1;
+  std::optional<GridBias> bias;
+};
+enum class SmallMap : uint8_t { Still, Moved };
+struct WindowSpan {
+  int64_t side = 0, shift = 0;
+  SmallMap smallMap = SmallMap::Still;
+  double mask = 0;
+  Similarity similarity;
+  WindowBias bias;
+};
+using AttentionSpan = std::variant<AllSpan, WindowSpan>;
+
+struct EncoderAttention {
+  int64_t heads = 0, headDim = 0;
+  AttentionSpan span;
+  Linear qkv, output;
+};
+
+struct EncoderLayer {
+  EncoderAttention attention;
+  Norm attentionNorm;
+  std::optional<TensorRef> attentionScale;
+  EncoderMlp mlp;
+  Norm mlpNorm;
+  std::optional<TensorRef> mlpScale;
+};
+
+struct PatchMerging {
+  NormPosition normPosition = NormPosition::Pre;
+  Norm norm;
+  Linear reduction;
+};
+
+struct EncoderStage {
+  int64_t width = 0;
+  std::vector<EncoderLayer> layers;
+  std::optional<PatchMerging> merging;
+};
+
+enum class Resample : uint8_t { Bicubic, BicubicAntialias };
 struct GridPositions {
   TensorRef table = -1;
   int64_t prefix = 0, gridHeight = 0, gridWidth = 0;
+  Resample resample = Resample::Bicubic;
 };
 
+struct PrefixTokens {
+  TensorRef tensor = -1;
+  int64_t count = 0;
+};
+
+enum class Remainder : uint8_t { Drop, Pad };
 struct PatchEmbedding {
   int64_t channels = 0, imageHeight = 0, imageWidth = 0, patchHeight = 0, patchWidth = 0;
+  Remainder remainder = Remainder::Drop;
   Linear projection;
-  std::vector<TensorRef> prefixTokens;
-  GridPositions positions;
+  std::optional<Norm> patchNorm;
+  std::vector<PrefixTokens> prefixTokens;
+  std::optional<GridPositions> positions;
+  std::optional<Norm> norm;
 };
 
+enum class StatesAfter : uint8_t { Layer, Stage };
 struct EncoderSpec {
   int64_t hiddenSize = 0;
   PatchEmbedding embedding;
   NormPosition normPosition = NormPosition::Pre;
-  std::vector<EncoderLayer> layers;
+  std::vector<EncoderStage> stages;
   std::optional<Norm> finalNorm;
+  StatesAfter statesAfter = StatesAfter::Layer;
 };
 
 struct SequentialIds {

@@ -11,10 +11,13 @@ VED_TEST(patches_equal_reference) {
     const auto backend = makeCpuBackend(isa, 2);
     for (int64_t patch = 1; patch <= 9; ++patch) {
       Random random(static_cast<uint64_t>(patch));
-      PatchesArgs a{nullptr, nullptr, 2, 3, 4 * patch + patch / 2, 5 * patch + patch / 3, patch, patch + 1};
+      const int64_t height = 4 * patch + patch / 2, width = 5 * patch + patch / 3;
+      // Rounded down on the odd, up on the even ones.
+      const int64_t gridH = (height + (patch % 2 ? 0 : patch - 1)) / patch;
+      const int64_t gridW = (width + (patch % 2 ? 0 : patch)) / (patch + 1);
+      PatchesArgs a{nullptr, nullptr, 2, 3, height, width, patch, patch + 1, gridH, gridW};
       Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
-      const size_t n =
-          static_cast<size_t>(a.batch * (a.height / a.patchH) * (a.width / a.patchW) * 3 * a.patchH * a.patchW);
+      const size_t n = static_cast<size_t>(a.batch * gridH * gridW * 3 * a.patchH * a.patchW);
       Guarded got(n), want(n);
       a.pixels = pixels.data(), a.patches = got.data();
       backend->patches(a);
@@ -30,7 +33,7 @@ VED_TEST(patches_equal_reference) {
 VED_TEST(patches_reference_by_hand) {
   std::vector<float> pixels(16), out(16);
   for (size_t i = 0; i < 16; ++i) pixels[i] = static_cast<float>(i);
-  makeReferenceBackend()->patches({pixels.data(), out.data(), 2, 1, 2, 4, 2, 2});
+  makeReferenceBackend()->patches({pixels.data(), out.data(), 2, 1, 2, 4, 2, 2, 1, 2});
   const std::vector<float> want = {0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15};
   CHECK(out == want);
 }

@@ -200,7 +200,7 @@ VED_TEST(plan_place_never_overlaps_live_values) {
     Program program = randomProgram(random);
     if (random.below(2)) fuse(program);
     const int64_t tokens = 1 + random.below(9), patches = 1 + random.below(9);
-    place(program, tokens, patches);
+    place(program, {tokens, patches});
     checkPlacement(program, tokens, patches);
   }
 }
@@ -214,16 +214,16 @@ VED_TEST(plan_place_shares_memory) {
     addOp(program, OpKind::LayerNorm, last, next);
     last = next;
   }
-  place(program, 4, 1);
+  place(program, {4, 1});
   CHECK_EQ(program.arenaFloats, int64_t{2 * 16 * 4});  // one being read, one being written
 }
 
 VED_TEST(plan_place_again_starts_anew) {
   Random random(11);
   Program program = randomProgram(random);
-  place(program, 9, 9);
+  place(program, {9, 9});
   const int64_t large = program.arenaFloats;
-  place(program, 2, 2);
+  place(program, {2, 2});
   checkPlacement(program, 2, 2);
   CHECK(program.arenaFloats <= large);
 }
@@ -249,23 +249,56 @@ VED_TEST(plan_dump_is_stable) {
                                 "  self_attention %2:v2 -> %1:v1 layer=3\n");
 }
 
+constexpr spec::Resample kResamples[] = {spec::Resample::Bicubic, spec::Resample::BicubicAntialias};
+
 VED_TEST(plan_positions_on_the_same_grid_are_unchanged) {
   Random random(5);
-  const spec::GridPositions grid{0, 2, 3, 5};
-  std::vector<float> table(static_cast<size_t>((2 + 3 * 5) * 7));
-  random.fill(table.data(), table.size());
-  CHECK(interpolatePositions(table, grid, 7, 3, 5) == table);
+  for (const spec::Resample resample : kResamples) {
+    const spec::GridPositions grid{0, 2, 3, 5, resample};
+    std::vector<float> table(static_cast<size_t>((2 + 3 * 5) * 7));
+    random.fill(table.data(), table.size());
+    CHECK(interpolatePositions(table, grid, 7, 2, 3, 5) == table);
+  }
 }
 
 VED_TEST(plan_positions_keep_constants_and_prefixes) {
-  const spec::GridPositions grid{0, 1, 3, 4};
-  std::vector<float> table(static_cast<size_t>((1 + 3 * 4) * 2), 0.75f);
-  table[0] = -3.f;
-  for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {7, 2}, {3, 9}, {16, 16}}) {
-    const std::vector<float> out = interpolatePositions(table, grid, 2, height, width);
-    CHECK_EQ(static_cast<int64_t>(out.size()), (1 + height * width) * 2);
-    CHECK_EQ(out[0], -3.f);
-    // The four weights sum to 1 up to their rounding: a dozen operations of magnitude at most 2, twice.
-    for (size_t i = 1; i < out.size(); ++i) checkClose(out[i], 0.75, 64 * 1.2e-7, "constant table");
+  for (const spec::Resample resample : kResamples) {
+    const spec::GridPositions grid{0, 1, 3, 4, resample};
+    std::vector<float> table(static_cast<size_t>((1 + 3 * 4) * 2), 0.75f);
+    table[0] = -3.f;
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {7, 2}, {3, 9}, {16, 16}}) {
+      const std::vector<float> out = interpolatePositions(table, grid, 2, 1, height, width);
+      CHECK_EQ(static_cast<int64_t>(out.size()), (1 + height * width) * 2);
+      CHECK_EQ(out[0], -3.f);
+      // The weights of a point sum to 1 up to their rounding: some dozen operations of magnitude at most 2, twice.
+      for (size_t i = 1; i < out.size(); ++i) checkClose(out[i], 0.75, 64 * 1.2e-7, "constant table");
+    }
+  }
+}
+
+VED_TEST(plan_positions_of_tokens_without_one_are_zero) {
+  const spec::GridPositions grid{0, 1, 2, 2, spec::Resample::Bicubic};
+  const std::vector<float> table{1, 2, 3, 4, 5};
+  const std::vector<float> want{1, 0, 0, 2, 3, 4, 5};
+  CHECK(interpolatePositions(table, grid, 1, 3, 2, 2) == want);
+}
+
+// On the configured grid a bias is the stored one, read by relativeIndex().
+VED_TEST(plan_bias_of_the_configured_grid_is_the_stored_one) {
+  Random random(6);
+  const int64_t side = 3, heads = 2, span = 2 * side - 1;
+  std::vector<float> stored(static_cast<size_t>((span * span + 3) * heads));
+  random.fill(stored.data(), stored.size());
+  const BiasTable bias = interpolateBias(stored, {{}, side, side}, heads, side, side);
+  for (int64_t h = 0; h < heads; ++h) {
+    for (int64_t q = 0; q < side * side; ++q)
+      for (int64_t k = 0; k < side * side; ++k) {
+        const int64_t row = (q / side - k / side + side - 1) * span + q % side - k % side + side - 1;
+        CHECK_EQ(bias.table[static_cast<size_t>(h * span * span + ops::relativeIndex(side, side, q, k))],
+                 stored[static_cast<size_t>(row * heads + h)]);
+      }
+    for (int64_t i = 0; i < 3; ++i)
+      CHECK_EQ(bias.classes[static_cast<size_t>(h * 3 + i)],
+               stored[static_cast<size_t>((span * span + i) * heads + h)]);
   }
 }

@@ -76,8 +76,8 @@ test('missing parts, fractions and unknown names are refused', async (t) => {
     [['decoder', 'vocabSize'], 1.5, /spec\.decoder\.vocabSize: expected a safe integer/],
     [['decoder', 'vocabSize'], NaN, /spec\.decoder\.vocabSize: expected a safe integer/],
     [['decoder', 'vocabSize'], 2 ** 53, /spec\.decoder\.vocabSize: expected a safe integer/],
-    [['encoder', 'normPosition'], 'middle', /expected pre or post, got middle/],
-    [['encoder', 'layers', 0, 'mlp', 'activation'], 'GELU', /a known activation, got GELU/],
+    [['encoder', 'normPosition'], 'middle', /expected pre, post or branch, got middle/],
+    [['encoder', 'stages', 0, 'layers', 0, 'mlp', 'activation'], 'GELU', /a known activation, got GELU/],
     [['decoder', 'embedding', 'positions', 'kind'], 'rotary', /table or sinusoidal, got rotary/],
     [['decoder', 'head', 'parts', 0, 'layout'], 'outOut', /outIn or inOut, got outOut/],
   ];

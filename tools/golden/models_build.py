@@ -47,9 +47,13 @@ def randomise(model, seed, gains):
 def draw(name, parent, parameter, noise, gains):
     if isinstance(parent, torch.nn.LayerNorm):
         return 1 + 0.3 * noise.clamp(-2, 2) if name.endswith("weight") else gains["bias"] * noise
+    if name.endswith("logit_scale"):  # one head beyond the limit of ln 100
+        return torch.cat([torch.full_like(noise[:1], 4.8), 1 + noise[1:]])
+    if name.endswith(("lambda1", "lambda_1", "lambda_2")):
+        return 0.8 + 0.4 * noise.clamp(-1.5, 1.5)
     if name.endswith("bias"):
         return gains["bias"] * noise
-    if "position" in name or "wpe" in name:
+    if ("position" in name and "bias_mlp" not in name) or "wpe" in name:
         return gains["positions"] * noise
     if isinstance(parent, torch.nn.Embedding) or "token" in name:
         return gains["tokens"] * noise
@@ -101,17 +105,18 @@ def choose_eos(model, case, values):
     return best[1]
 
 
-def check_sensitivity(model, inputs):
+def check_sensitivity(model, inputs, unused=()):
     """
     Refuses when a perturbed tensor leaves logits equal. Key biases cancel in softmax; the pooler is not used, nor the first of
     the two biases that an untied head has.
     """
+    unused = ("pooler", *unused)
     names = dict(model.named_parameters())
     with torch.no_grad():
         before = model(**inputs).logits
         generator = torch.Generator().manual_seed(7)
         for name, parameter in names.items():
-            if "pooler" in name or name.endswith(("k_proj.bias", "key.bias")):
+            if any(part in name for part in unused) or name.endswith(("k_proj.bias", "key.bias")):
                 continue
             if name.removesuffix("bias") + "decoder.bias" in names:
                 continue

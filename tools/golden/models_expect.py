@@ -95,6 +95,8 @@ def forwards(case, seed):
     for index, size in enumerate(case.get("interpolate", [])):
         values = pixels(case, seed + 50 + index, 2, size)
         runs[f"interpolate{index}"] = {"decoder_input_ids": ids, "pixel_values": values, "interpolate_pos_encoding": True}
+    for index, size in enumerate(case.get("sizes", [])):
+        runs[f"size{index}"] = {"decoder_input_ids": ids, "pixel_values": pixels(case, seed + 70 + index, 2, size)}
     return runs
 
 
@@ -116,7 +118,7 @@ def expect_forward(model, name, inputs, default, tensors):
     if "labels" in inputs:
         entry["loss"] = out.loss.item()
     tensors[f"{name}.logits"] = out.logits
-    if everything or "pixel_values" in name or "interpolate" in name:
+    if everything or name.startswith(("interpolate", "size")):
         tensors[f"{name}.encoder_last_hidden_state"] = out.encoder_last_hidden_state
     if everything:
         for field in ("encoder_hidden_states", "decoder_hidden_states", "cross_attentions"):
@@ -128,7 +130,7 @@ def expect_forward(model, name, inputs, default, tensors):
 def expect(model, case, seed, eos, folder):
     values = pixels(case, seed)
     inputs = {"pixel_values": values[:2], "decoder_input_ids": torch.tensor(case["ids"])}
-    check_sensitivity(model, inputs)
+    check_sensitivity(model, inputs, case.get("unused", ()))
     tensors = {"pixel_values": values}
     twin = double(model)
     first = run_generation(model, values, {}).sequences[0, 2].item()
@@ -141,5 +143,5 @@ def expect(model, case, seed, eos, folder):
         ],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.float().contiguous() for name, value in tensors.items()}, folder / "expected.safetensors")
+    save_file({name: value.float().contiguous().clone() for name, value in tensors.items()}, folder / "expected.safetensors")
     (folder / "expected.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -21,7 +21,7 @@ interface Architecture<C extends BaseConfig> {
 
 export interface EncoderArchitecture<C extends BaseConfig = BaseConfig> extends Architecture<C> {
   /** `exact`: another size than the configured one only with interpolatePosEncoding; `adaptive`: any size. */
-  readonly imageSizes: 'exact' | 'adaptive';
+  imageSizes(config: C): 'exact' | 'adaptive';
   build(config: C, weights: WeightScope): EncoderSpec;
 }
 

@@ -40,6 +40,21 @@ export const sides = (fallback: number): Field<number | readonly [number, number
   field(fallback as number | readonly [number, number], `a whole number from 1 to 65536 or two of them`, (v) =>
     Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : whole(v, 1, 65536),
   );
+/** One side, for height and width alike. */
+export const side = (fallback: number) => size(fallback, 65536);
+/** How many of something; may be none. */
+export const count = (fallback: number) =>
+  field(fallback, `a whole number from 0 to ${MAX_SIZE}`, (v) => whole(v, 0, MAX_SIZE));
+/** One size per stage. */
+export const sizes = (fallback: readonly number[]): Field<readonly number[]> =>
+  field(
+    fallback,
+    `a list of 1 to 16 whole numbers from 1 to ${MAX_SIZE}`,
+    (v) => Array.isArray(v) && v.length >= 1 && v.length <= 16 && v.every((item) => whole(item, 1, MAX_SIZE)),
+  );
+/** A number that Python may hold as an int: written as it is. */
+export const number = (fallback: number, low: number, high: number): Field<number> =>
+  field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high);
 /** A float. */
 export const between = (fallback: number, low: number, high: number): Field<number> => ({
   ...field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high),

@@ -7,8 +7,12 @@ export { GPT2Config } from './decoders/gpt2';
 export { MBartConfig } from './decoders/mbart';
 export { CamembertConfig, RobertaConfig, XLMRobertaConfig } from './decoders/roberta';
 export { TrOCRConfig } from './decoders/trocr';
+export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';
+export { Dinov2Config, Dinov2WithRegistersConfig } from './encoders/dinov2';
+export { SiglipVisionConfig } from './encoders/siglip-vision';
 export { ViTConfig } from './encoders/vit';
+export { ViTMSNConfig } from './encoders/vit-msn';
 export { VisionEncoderDecoderConfig } from './vision-encoder-decoder';
 
 /** Any encoder's config. */

@@ -8,12 +8,24 @@ import { gpt2 } from './decoders/gpt2';
 import { mbart } from './decoders/mbart';
 import { camembert, roberta, xlmRoberta } from './decoders/roberta';
 import { trocr } from './decoders/trocr';
+import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
+import { dinov2, dinov2WithRegisters } from './encoders/dinov2';
+import { siglipVision } from './encoders/siglip-vision';
 import { vit } from './encoders/vit';
+import { vitMSN } from './encoders/vit-msn';
 
 type Registry<A> = Readonly<Record<string, A>>;
 
-export const encoders = { vit, deit } as unknown as Registry<EncoderArchitecture>;
+export const encoders = {
+  vit,
+  deit,
+  vit_msn: vitMSN,
+  clip_vision_model: clipVision,
+  siglip_vision_model: siglipVision,
+  dinov2,
+  dinov2_with_registers: dinov2WithRegisters,
+} as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
   ...{ bart, bert, camembert, gpt2, mbart, roberta, trocr },
   'xlm-roberta': xlmRoberta,

@@ -108,7 +108,7 @@ export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
 
 /** Pixel values must fit the encoder: its channels, and its size unless positions may be interpolated. */
 export function checkPixels(pixels: Tensor, spec: ModelSpec, interpolate: boolean): void {
-  const { channels, imageHeight, imageWidth, patchHeight, patchWidth } = spec.encoder.embedding;
+  const { channels, imageHeight, imageWidth } = spec.encoder.embedding;
   checkTensor(pixels, 4, 'pixelValues');
   const [, c, h, w] = pixels.dims as [number, number, number, number];
   if (c !== channels) throw new ImageError('WRONG_CHANNELS', `pixelValues: expected ${channels} channels, got ${c}`);
@@ -120,11 +120,32 @@ export function checkPixels(pixels: Tensor, spec: ModelSpec, interpolate: boolea
       `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`,
     );
   }
-  if (h < patchHeight || w < patchWidth) {
+  checkSmallest(h, w, spec.encoder);
+}
+
+/** At least one patch, and no map smaller than a window where windows may not be padded to more than one. */
+function checkSmallest(h: number, w: number, { embedding, stages }: ModelSpec['encoder']): void {
+  const { patchHeight, patchWidth, remainder } = embedding;
+  const round = remainder === 'pad' ? Math.ceil : Math.floor;
+  let rows = round(h / patchHeight);
+  let columns = round(w / patchWidth);
+  if (rows < 1 || columns < 1) {
     throw new ImageError(
       'WRONG_IMAGE_SIZE',
       `pixelValues: expected at least one patch of ${patchHeight}×${patchWidth} pixels, got ${h}×${w}`,
     );
+  }
+  for (const [index, { layers }] of stages.entries()) {
+    for (const { span } of layers.map(({ attention }) => attention)) {
+      if (span.kind === 'all' || span.smallMap === 'moved' || Math.min(rows, columns) >= span.side) continue;
+      const windows = `windows of ${span.side}×${span.side} in stage ${index}`;
+      throw new ImageError(
+        'WRONG_IMAGE_SIZE',
+        `pixelValues: expected an image whose map fills ${windows}, got ${h}×${w}, a map of ${rows}×${columns}`,
+      );
+    }
+    rows = Math.ceil(rows / 2);
+    columns = Math.ceil(columns / 2);
   }
 }
 

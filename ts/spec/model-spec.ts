@@ -102,20 +102,107 @@ export interface CrossAttention {
 /** `pre`: x += f(norm(x)); `post`: x = norm(x + f(x)). */
 export type NormPosition = 'pre' | 'post';
 
-export interface EncoderLayer {
-  attention: SelfAttention;
-  attentionNorm: Norm;
-  mlp: Mlp;
-  mlpNorm: Norm;
+/** `branch`: x += norm(f(x)), Swin v2's "res-post-norm". */
+export type EncoderNormPosition = NormPosition | 'branch';
+
+/** `gated`: `up` stacks gate and value, and `down` reads act(gate) ⊙ value (SwiGLU). */
+export interface EncoderMlp extends Mlp {
+  kind: 'plain' | 'gated';
 }
 
-/** Learned positions: a table [prefix + gridHeight · gridWidth, H]; another grid is reached by bicubic interpolation. */
+/**
+ * A bias per head and per distance of two cells of the patch grid (BEiT). The sum of `tables`, each
+ * [(2 · gridHeight - 1)(2 · gridWidth - 1) + 3, heads]; the last three rows are for the class token: as query, as key, both.
+ * Another grid is reached by bilinear interpolation.
+ */
+export interface GridBias {
+  tables: TensorRef[];
+  gridHeight: number;
+  gridWidth: number;
+}
+
+/**
+ * A bias per head and per distance of two cells of a window. `table`: [(2 · side - 1)², heads]. `mlp`: the table is
+ * 16 · sigmoid(output(relu(hidden(c)))) of log-spaced distances c in units of `unit` cells (Swin v2).
+ */
+export type WindowBias =
+  { kind: 'table'; table: TensorRef } | { kind: 'mlp'; hidden: Linear; output: Linear; unit: number };
+
+/** `cosine`: cos(q, k) · exp(min(logScale, maxLogScale)) with one logScale per head. */
+export type Similarity = { kind: 'dot'; scale: number } | { kind: 'cosine'; logScale: TensorRef; maxLogScale: number };
+
+/**
+ * Windows of side² cells, moved by `shift` over the edge; `mask` is added to the score of two cells that are neighbours only
+ * because the map was moved. Cells outside the map count as zeros before `qkv`. `smallMap`: where a side of the map is no
+ * larger than a window, windows are not moved (`still`, and no side may be smaller) or moved all the same.
+ */
+export interface WindowSpan {
+  kind: 'window';
+  side: number;
+  shift: number;
+  smallMap: 'still' | 'moved';
+  mask: number;
+  similarity: Similarity;
+  bias: WindowBias;
+}
+
+/** Who sees whom. */
+export type AttentionSpan = { kind: 'all'; scale: number; bias: GridBias | null } | WindowSpan;
+
+/** `qkv` stacks query, key and value, each heads · headDim wide. */
+export interface EncoderAttention {
+  heads: number;
+  headDim: number;
+  span: AttentionSpan;
+  qkv: Linear;
+  output: Linear;
+}
+
+/** `attentionScale` and `mlpScale` multiply the output of a branch, channel by channel (layer scale). */
+export interface EncoderLayer {
+  attention: EncoderAttention;
+  attentionNorm: Norm;
+  attentionScale: TensorRef | null;
+  mlp: EncoderMlp;
+  mlpNorm: Norm;
+  mlpScale: TensorRef | null;
+}
+
+/**
+ * Four neighbouring cells become one: the channels of (0, 0), (1, 0), (0, 1) and (1, 1), side by side, through `reduction`; an
+ * odd map is padded with zeros. `norm` comes before (`pre`) or after the reduction (`post`).
+ */
+export interface PatchMerging {
+  normPosition: NormPosition;
+  norm: Norm;
+  reduction: Linear;
+}
+
+export interface EncoderStage {
+  width: number;
+  layers: EncoderLayer[];
+  merging: PatchMerging | null;
+}
+
+/**
+ * Learned positions: a table [prefix + gridHeight · gridWidth, width] for the first `prefix` prefix tokens and the patches. Another
+ * grid is reached by bicubic interpolation, with antialiasing or without.
+ */
 export interface GridPositions {
   kind: 'grid';
   table: TensorRef;
   prefix: number;
   gridHeight: number;
   gridWidth: number;
+  resample: 'bicubic' | 'bicubicAntialias';
+}
+
+export type EncoderPositions = GridPositions | { kind: 'none' };
+
+/** `count` learned tokens in one tensor. */
+export interface PrefixTokens {
+  tensor: TensorRef;
+  count: number;
 }
 
 export interface PatchEmbedding {
@@ -124,18 +211,28 @@ export interface PatchEmbedding {
   imageWidth: number;
   patchHeight: number;
   patchWidth: number;
+  /** Pixels that do not fill a patch: dropped, or filled up with zeros. */
+  remainder: 'drop' | 'pad';
   projection: Linear;
-  /** Learned tokens put before the patches, each of H values. */
-  prefixTokens: TensorRef[];
-  positions: GridPositions;
+  /** Of the patches alone, before anything is added. */
+  patchNorm: Norm | null;
+  /** Put before the patches. */
+  prefixTokens: PrefixTokens[];
+  positions: EncoderPositions;
+  /** Of the whole sequence, positions included. */
+  norm: Norm | null;
 }
 
 export interface EncoderSpec {
+  /** Of the last stage. */
   hiddenSize: number;
   embedding: PatchEmbedding;
-  normPosition: NormPosition;
-  layers: EncoderLayer[];
+  normPosition: EncoderNormPosition;
+  /** One for a plain transformer. */
+  stages: EncoderStage[];
   finalNorm: Norm | null;
+  /** Where transformers records hidden states. */
+  statesAfter: 'layer' | 'stage';
 }
 
 /**

@@ -4,6 +4,8 @@ import type * as m from './model-spec';
 
 const MAX_SIZE = 2 ** 24;
 const MAX_LAYERS = 1000;
+/** Scores of one window and head are held at once: side⁴ floats at most. */
+const MAX_WINDOW = 256;
 
 /** Throws unless every reference, shape and number of the spec is consistent. */
 export function validateModelSpec(spec: m.ModelSpec, source: m.ModelSource): void {
@@ -27,17 +29,70 @@ class Validator {
   }
 
   #encoder(encoder: m.EncoderSpec): void {
-    const width = size(encoder.hiddenSize, 'encoder.hiddenSize');
-    this.#patches(encoder.embedding, width);
-    size(encoder.layers.length, 'encoder.layers', MAX_LAYERS);
-    encoder.layers.forEach((layer, index) => {
-      const at = `encoder.layers[${index}]`;
-      this.#selfAttention(layer.attention, `${at}.attention`, width);
-      this.#norm(layer.attentionNorm, `${at}.attentionNorm`, width);
-      this.#mlp(layer.mlp, `${at}.mlp`, width);
-      this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
-    });
+    size(encoder.stages.length, 'encoder.stages', MAX_LAYERS);
+    this.#patches(encoder.embedding, size(encoder.stages[0]!.width, 'encoder.stages[0].width'));
+    encoder.stages.forEach((stage, index) => this.#stage(stage, encoder.stages[index + 1], `encoder.stages[${index}]`));
+    const width = encoder.stages.at(-1)!.width;
+    equal(encoder.hiddenSize, width, 'encoder.hiddenSize');
     if (encoder.finalNorm) this.#norm(encoder.finalNorm, 'encoder.finalNorm', width);
+    const prefixed = encoder.embedding.prefixTokens.length > 0;
+    if (prefixed && encoder.stages.length > 1)
+      fail('encoder.embedding.prefixTokens', 'none before merged cells', 'some');
+  }
+
+  #stage(stage: m.EncoderStage, next: m.EncoderStage | undefined, at: string): void {
+    const width = size(stage.width, `${at}.width`);
+    size(stage.layers.length, `${at}.layers`, MAX_LAYERS);
+    stage.layers.forEach((layer, index) => this.#encoderLayer(layer, `${at}.layers[${index}]`, width));
+    const { merging } = stage;
+    if ((merging === null) !== (next === undefined)) fail(`${at}.merging`, next ? 'one' : 'null', merging);
+    if (!merging || !next) return;
+    this.#linear(merging.reduction, `${at}.merging.reduction`, 4 * width, next.width);
+    this.#norm(merging.norm, `${at}.merging.norm`, merging.normPosition === 'pre' ? 4 * width : next.width);
+  }
+
+  #encoderLayer(layer: m.EncoderLayer, at: string, width: number): void {
+    const { attention, mlp } = layer;
+    const { heads, headDim, span } = attention;
+    const inner = size(size(heads, `${at}.heads`) * size(headDim, `${at}.headDim`), `${at}.attention width`);
+    this.#linear(attention.qkv, `${at}.attention.qkv`, width, 3 * inner);
+    this.#linear(attention.output, `${at}.attention.output`, inner, width);
+    if (span.kind === 'all') this.#allSpan(span, `${at}.attention.span`, heads);
+    else this.#windowSpan(span, `${at}.attention.span`, heads);
+    this.#norm(layer.attentionNorm, `${at}.attentionNorm`, width);
+    if (layer.attentionScale !== null) this.#tensor(layer.attentionScale, `${at}.attentionScale`, width);
+    this.#linear(mlp.up, `${at}.mlp.up`, width, mlp.up.out);
+    const gated = mlp.kind === 'gated';
+    if (gated && mlp.up.out % 2) fail(`${at}.mlp.up.out`, 'an even number', mlp.up.out);
+    this.#linear(mlp.down, `${at}.mlp.down`, gated ? mlp.up.out / 2 : mlp.up.out, width);
+    this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
+    if (layer.mlpScale !== null) this.#tensor(layer.mlpScale, `${at}.mlpScale`, width);
+  }
+
+  #allSpan(span: m.AttentionSpan & { kind: 'all' }, at: string, heads: number): void {
+    positive(span.scale, `${at}.scale`);
+    if (!span.bias) return;
+    const { gridHeight, gridWidth, tables } = span.bias;
+    const rows =
+      (2 * size(gridHeight, `${at}.bias.gridHeight`) - 1) * (2 * size(gridWidth, `${at}.bias.gridWidth`) - 1);
+    size(tables.length, `${at}.bias.tables`, 2);
+    tables.forEach((ref, index) => this.#tensor(ref, `${at}.bias.tables[${index}]`, (rows + 3) * heads));
+  }
+
+  #windowSpan(span: m.WindowSpan, at: string, heads: number): void {
+    const { side, shift, similarity, bias } = span;
+    size(side, `${at}.side`, MAX_WINDOW);
+    if (!(Number.isSafeInteger(shift) && shift >= 0 && shift < side)) fail(`${at}.shift`, `0 to ${side - 1}`, shift);
+    finite(span.mask, `${at}.mask`);
+    if (similarity.kind === 'dot') positive(similarity.scale, `${at}.similarity.scale`);
+    else {
+      this.#tensor(similarity.logScale, `${at}.similarity.logScale`, heads);
+      finite(similarity.maxLogScale, `${at}.similarity.maxLogScale`);
+    }
+    if (bias.kind === 'table') return this.#tensor(bias.table, `${at}.bias.table`, (2 * side - 1) ** 2 * heads);
+    size(bias.unit, `${at}.bias.unit`);
+    this.#linear(bias.hidden, `${at}.bias.hidden`, 2, bias.hidden.out);
+    this.#linear(bias.output, `${at}.bias.output`, bias.hidden.out, heads);
   }
 
   #patches(patches: m.PatchEmbedding, width: number): void {
@@ -47,11 +102,20 @@ class Validator {
       size(patches[key], `${at}.${key}`);
     }
     this.#linear(patches.projection, `${at}.projection`, channels * patchHeight * patchWidth, width);
-    patches.prefixTokens.forEach((ref, index) => this.#tensor(ref, `${at}.prefixTokens[${index}]`, width));
-    equal(positions.prefix, patches.prefixTokens.length, `${at}.positions.prefix`);
-    equal(positions.gridHeight, Math.floor(patches.imageHeight / patchHeight), `${at}.positions.gridHeight`);
-    equal(positions.gridWidth, Math.floor(patches.imageWidth / patchWidth), `${at}.positions.gridWidth`);
-    const cells = size(positions.gridHeight * positions.gridWidth, `${at}.positions`);
+    if (patches.patchNorm) this.#norm(patches.patchNorm, `${at}.patchNorm`, width);
+    let prefix = 0;
+    patches.prefixTokens.forEach(({ tensor, count }, index) => {
+      this.#tensor(tensor, `${at}.prefixTokens[${index}]`, size(count, `${at}.prefixTokens[${index}].count`) * width);
+      prefix += count;
+    });
+    if (patches.norm) this.#norm(patches.norm, `${at}.norm`, width);
+    if (positions.kind === 'none') return;
+    if (!(positions.prefix >= 0 && positions.prefix <= prefix))
+      fail(`${at}.positions.prefix`, `0 to ${prefix}`, positions.prefix);
+    const cells = size(
+      size(positions.gridHeight, `${at}.positions.gridHeight`) * size(positions.gridWidth, `${at}.positions.gridWidth`),
+      `${at}.positions`,
+    );
     this.#tensor(positions.table, `${at}.positions.table`, (positions.prefix + cells) * width);
   }
 
@@ -174,7 +238,7 @@ class Validator {
 }
 
 function attentionWidth(attention: { heads: number; headDim: number; scale: number }, at: string): number {
-  if (!(finite(attention.scale, `${at}.scale`) > 0)) fail(`${at}.scale`, 'above 0', attention.scale);
+  positive(attention.scale, `${at}.scale`);
   return size(size(attention.heads, `${at}.heads`) * size(attention.headDim, `${at}.headDim`), `${at} width`);
 }
 
@@ -188,6 +252,10 @@ function size(value: number, at: string, high = MAX_SIZE): number {
 function within(value: number, end: number, at: string): number {
   if (!(Number.isSafeInteger(value) && value >= 0 && value < end)) fail(at, `a whole number below ${end}`, value);
   return value;
+}
+
+function positive(value: number, at: string): void {
+  if (!(finite(value, at) > 0)) fail(at, 'above 0', value);
 }
 
 function finite(value: number, at: string): number {

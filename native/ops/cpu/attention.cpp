@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/relative_bias.h"
 
 namespace ved::ops::cpu {
 
@@ -18,6 +19,7 @@ struct EncoderHead {
   const float* q;  // first query of the head, row stride ld
   int64_t ld;
   float* out;  // row stride heads * headDim
+  int64_t head;
 
   int64_t nr() const { return kernels.panelWidth; }
   int64_t stripWidth() const { return padded(a.tokens, nr()); }
@@ -79,7 +81,11 @@ struct EncoderHead {
       kernels.packRows(q + row * ld, ld, rows, a.headDim, query, rows);
       for (int64_t n = 0; n < a.tokens; n += nr())
         kernels.panel[rows](query, keys + n * a.headDim, a.headDim, strip + n, stripWidth(), keys, 0);
-      for (int64_t i = 0; i < rows; ++i) kernels.softmaxRow(strip + i * stripWidth(), a.tokens, a.scale);
+      for (int64_t i = 0; i < rows; ++i) {
+        float* scores = strip + i * stripWidth();
+        if (a.bias) addRelativeBias(*a.bias, head, row + i, a.scale, scores);
+        kernels.softmaxRow(scores, a.tokens, a.bias ? 1.0f : a.scale);
+      }
       kernels.packRows(strip, stripWidth(), rows, a.tokens, weights, rows);
       mix(weights, values, row, rows);
     }
@@ -96,8 +102,12 @@ void CpuBackend::encoderAttention(const EncoderAttentionArgs& a) {
   const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, a.tokens / (4 * kernels_->tileRows)));
   pool_.parallelFor(pairs * parts, [&](int64_t index, int worker) {
     const int64_t pair = index / parts, part = index % parts, image = pair / a.heads, head = pair % a.heads;
-    const EncoderHead job{*kernels_, a, a.qkv + image * a.tokens * 3 * width + head * a.headDim, 3 * width,
-                          a.out + image * a.tokens * width + head * a.headDim};
+    const EncoderHead job{*kernels_,
+                          a,
+                          a.qkv + image * a.tokens * 3 * width + head * a.headDim,
+                          3 * width,
+                          a.out + image * a.tokens * width + head * a.headDim,
+                          head};
     float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(job.scratchFloats()));
     job.run(a.tokens * part / parts, a.tokens * (part + 1) / parts, scratch);
   });

@@ -43,14 +43,18 @@ class CpuBackend final : public Backend {
   void linear(const LinearArgs&) override;
   void layerNorm(const LayerNormArgs&) override;
   void encoderAttention(const EncoderAttentionArgs&) override;
+  void windowAttention(const WindowAttentionArgs&) override;
   void cachedAttention(const CachedAttentionArgs&) override;
   void writeCache(const WriteCacheArgs&) override;
   void patches(const PatchesArgs&) override;
+  void mergeCells(const MergeCellsArgs&) override;
   void assembleTokens(const AssembleTokensArgs&) override;
   void embedTokens(const EmbedTokensArgs&) override;
   void addBias(const AddBiasArgs&) override;
   void activate(const ActivateArgs&) override;
   void add(const AddArgs&) override;
+  void scaleColumns(const ScaleColumnsArgs&) override;
+  void gate(const GateArgs&) override;
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override;
 
  private:

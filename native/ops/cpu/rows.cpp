@@ -36,33 +36,6 @@ void CpuBackend::add(const AddArgs& a) {
   });
 }
 
-void CpuBackend::patches(const PatchesArgs& a) {
-  const int64_t gridH = a.height / a.patchH, gridW = a.width / a.patchW, size = a.channels * a.patchH * a.patchW;
-  forRows(a.batch * gridH, gridW * size, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      for (int64_t gx = 0; gx < gridW; ++gx)
-        for (int64_t c = 0; c < a.channels; ++c)
-          for (int64_t y = 0; y < a.patchH; ++y) {
-            const int64_t image = row / gridH, line = (row % gridH) * a.patchH + y;
-            const float* from = a.pixels + ((image * a.channels + c) * a.height + line) * a.width + gx * a.patchW;
-            float* to = a.patches + (row * gridW + gx) * size + (c * a.patchH + y) * a.patchW;
-            std::memcpy(to, from, static_cast<size_t>(a.patchW) * sizeof(float));
-          }
-  });
-}
-
-void CpuBackend::assembleTokens(const AssembleTokensArgs& a) {
-  const int64_t tokens = a.prefix + a.patchTokens;
-  forRows(a.batch * tokens, a.width, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r) {
-      const int64_t image = r / tokens, i = r % tokens;
-      const float* from =
-          i < a.prefix ? a.prefixTokens + i * a.width : a.patches + (image * a.patchTokens + i - a.prefix) * a.width;
-      for (int64_t d = 0; d < a.width; ++d) a.out[r * a.width + d] = from[d] + a.positions[i * a.width + d];
-    }
-  });
-}
-
 void CpuBackend::embedTokens(const EmbedTokensArgs& a) {
   forRows(a.tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {

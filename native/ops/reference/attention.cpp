@@ -52,7 +52,51 @@ void cachedOne(const CachedAttentionArgs& a, int64_t t, int64_t h) {
   for (int64_t p = 0; p < a.capacity; ++p) row[p] = p < length ? static_cast<float>(s[p]) : 0.0f;
 }
 
+// The bias of query t and key u; tokens are the prefix and then the cells of the grid.
+double biasOf(const RelativeBias& b, int64_t head, int64_t t, int64_t u) {
+  if (t < b.prefix || u < b.prefix) return b.classes[head * 3 + (t >= b.prefix ? 1 : u >= b.prefix ? 0 : 2)];
+  const int64_t cells = (2 * b.gridH - 1) * (2 * b.gridW - 1);
+  return b.table[head * cells + relativeIndex(b.gridH, b.gridW, t - b.prefix, u - b.prefix)];
+}
+
+double normOf(const float* x, int64_t n) { return std::max(std::sqrt(dot(x, x, n)), 1e-12); }
+
+void windowOne(const WindowAttentionArgs& a, int64_t image, int64_t window, int64_t head) {
+  const int64_t cells = a.map.side * a.map.side, width = a.heads * a.headDim;
+  const auto row = [&](int64_t cell) {
+    const int64_t token = windowToken(a.map, window, cell);
+    return (token < 0 ? a.padding : a.qkv + (image * a.map.height * a.map.width + token) * 3 * width) +
+           head * a.headDim;
+  };
+  std::vector<double> s(static_cast<size_t>(cells));
+  for (int64_t t = 0; t < cells; ++t) {
+    const int64_t token = windowToken(a.map, window, t);
+    if (token < 0) continue;
+    const float* q = row(t);
+    for (int64_t u = 0; u < cells; ++u) {
+      const float* k = row(u) + width;
+      double score = dot(q, k, a.headDim);
+      if (a.similarity == Similarity::Cosine) score /= normOf(q, a.headDim) * normOf(k, a.headDim);
+      s[u] = a.scale[head] * score + biasOf(a.bias, head, t, u);
+      if (windowRegion(a.map, window, t) != windowRegion(a.map, window, u)) s[u] += a.mask;
+    }
+    softmax(s);
+    float* out = a.out + (image * a.map.height * a.map.width + token) * width + head * a.headDim;
+    for (int64_t d = 0; d < a.headDim; ++d) {
+      double sum = 0;
+      for (int64_t u = 0; u < cells; ++u) sum += s[u] * row(u)[2 * width + d];
+      out[d] = static_cast<float>(sum);
+    }
+  }
+}
+
 }  // namespace
+
+void windowAttention(const WindowAttentionArgs& a) {
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t w = 0; w < windowCount(a.map); ++w)
+      for (int64_t h = 0; h < a.heads; ++h) windowOne(a, b, w, h);
+}
 
 void encoderAttention(const EncoderAttentionArgs& a) {
   const int64_t width = a.heads * a.headDim, ld = 3 * width;
@@ -61,7 +105,10 @@ void encoderAttention(const EncoderAttentionArgs& a) {
     for (int64_t h = 0; h < a.heads; ++h)
       for (int64_t t = 0; t < a.tokens; ++t) {
         const float* image = a.qkv + b * a.tokens * ld + h * a.headDim;
-        for (int64_t u = 0; u < a.tokens; ++u) s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
+        for (int64_t u = 0; u < a.tokens; ++u) {
+          s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
+          if (a.bias) s[u] += biasOf(*a.bias, h, t, u);
+        }
         softmax(s);
         for (int64_t d = 0; d < a.headDim; ++d) {
           double sum = 0;

@@ -6,9 +6,11 @@ namespace ved::ops::reference {
 
 double activation(double x, Activation kind);
 void encoderAttention(const EncoderAttentionArgs&);
+void windowAttention(const WindowAttentionArgs&);
 void cachedAttention(const CachedAttentionArgs&);
 void writeCache(const WriteCacheArgs&);
 void patches(const PatchesArgs&);
+void mergeCells(const MergeCellsArgs&);
 void assembleTokens(const AssembleTokensArgs&);
 void embedTokens(const EmbedTokensArgs&);
 void layerNorm(const LayerNormArgs&);

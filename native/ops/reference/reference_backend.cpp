@@ -61,6 +61,19 @@ class ReferenceBackend final : public Backend {
   void patches(const PatchesArgs& a) override { reference::patches(a); }
   void assembleTokens(const AssembleTokensArgs& a) override { reference::assembleTokens(a); }
   void embedTokens(const EmbedTokensArgs& a) override { reference::embedTokens(a); }
+  void windowAttention(const WindowAttentionArgs& a) override { reference::windowAttention(a); }
+  void mergeCells(const MergeCellsArgs& a) override { reference::mergeCells(a); }
+  void scaleColumns(const ScaleColumnsArgs& a) override {
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t i = 0; i < a.width; ++i) a.y[r * a.width + i] *= a.factors[i];
+  }
+  void gate(const GateArgs& a) override {
+    for (int64_t r = 0; r < a.rows; ++r)
+      for (int64_t i = 0; i < a.width; ++i) {
+        const float* x = a.x + r * 2 * a.width;
+        a.y[r * a.width + i] = static_cast<float>(reference::activation(x[i], a.activation) * x[a.width + i]);
+      }
+  }
   void addBias(const AddBiasArgs& a) override {
     for (int64_t r = 0; r < a.rows; ++r)
       for (int64_t i = 0; i < a.width; ++i) a.y[r * a.width + i] += a.bias[i];

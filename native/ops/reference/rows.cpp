@@ -40,15 +40,26 @@ RowSummary summarize(const float* logits, int64_t vocab) {
 }
 
 void patches(const PatchesArgs& a) {
-  const int64_t gridH = a.height / a.patchH, gridW = a.width / a.patchW;
   float* out = a.patches;
   for (int64_t b = 0; b < a.batch; ++b)
-    for (int64_t gy = 0; gy < gridH; ++gy)
-      for (int64_t gx = 0; gx < gridW; ++gx)
+    for (int64_t gy = 0; gy < a.gridH; ++gy)
+      for (int64_t gx = 0; gx < a.gridW; ++gx)
         for (int64_t c = 0; c < a.channels; ++c)
-          for (int64_t y = 0; y < a.patchH; ++y)
-            for (int64_t x = 0; x < a.patchW; ++x)
-              *out++ = a.pixels[((b * a.channels + c) * a.height + gy * a.patchH + y) * a.width + gx * a.patchW + x];
+          for (int64_t y = gy * a.patchH; y < (gy + 1) * a.patchH; ++y)
+            for (int64_t x = gx * a.patchW; x < (gx + 1) * a.patchW; ++x)
+              *out++ = y < a.height && x < a.width ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0;
+}
+
+void mergeCells(const MergeCellsArgs& a) {
+  float* out = a.out;
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t y = 0; y < a.height; y += 2)
+      for (int64_t x = 0; x < a.width; x += 2)
+        for (int64_t cell = 0; cell < 4; ++cell) {
+          const int64_t row = y + cell % 2, column = x + cell / 2;
+          const float* in = a.in + ((b * a.height + row) * a.width + column) * a.channels;
+          for (int64_t c = 0; c < a.channels; ++c) *out++ = row < a.height && column < a.width ? in[c] : 0;
+        }
 }
 
 void assembleTokens(const AssembleTokensArgs& a) {
@@ -58,7 +69,7 @@ void assembleTokens(const AssembleTokensArgs& a) {
       for (int64_t d = 0; d < a.width; ++d) {
         const float token = i < a.prefix ? a.prefixTokens[i * a.width + d]
                                          : a.patches[(b * a.patchTokens + i - a.prefix) * a.width + d];
-        a.out[(b * tokens + i) * a.width + d] = token + a.positions[i * a.width + d];
+        a.out[(b * tokens + i) * a.width + d] = token + (a.positions ? a.positions[i * a.width + d] : 0);
       }
 }
 

@@ -16,7 +16,7 @@ export const deit: EncoderArchitecture<DeiTConfig> = {
     std: baseStd(initializerRange),
     special: [[/^embeddings\.(cls_token|distillation_token|position_embeddings)$/, zeros]],
   }),
-  imageSizes: 'exact',
+  imageSizes: () => 'exact',
   hiddenSize: (config) => config.hiddenSize,
   build: (config, weights) => buildViT(config, weights, ['cls_token', 'distillation_token']),
 };

@@ -1,25 +1,23 @@
 /** ViT: patches, a class token and learned positions; pre-norm blocks and a final norm. */
 import { baseStd, truncatedNormal, type InitRules } from '../../spec/init';
-import type { EncoderLayer, EncoderSpec, PatchEmbedding } from '../../spec/model-spec';
-import { stack, type WeightScope } from '../../spec/weights';
-import { activation } from '../activations';
-import { headWidth, type EncoderArchitecture } from '../architecture';
+import type { EncoderLayer, EncoderSpec } from '../../spec/model-spec';
+import type { WeightScope } from '../../spec/weights';
+import type { EncoderArchitecture } from '../architecture';
 import * as is from '../config-class';
+import {
+  barePatches,
+  fullAttention,
+  gridPositions,
+  plainEncoder,
+  plainMlp,
+  plainStage,
+  VIT_ATTENTION,
+  VIT_FIELDS as COMMON_FIELDS,
+} from './parts';
 
 export const VIT_FIELDS = {
-  hiddenSize: is.size(768),
-  numHiddenLayers: is.layers(12),
-  numAttentionHeads: is.size(12),
+  ...COMMON_FIELDS,
   headDim: is.hidden(is.optionalSize()),
-  intermediateSize: is.size(3072),
-  hiddenAct: is.text('gelu'),
-  hiddenDropoutProb: is.between(0, 0, 1),
-  attentionProbsDropoutProb: is.between(0, 0, 1),
-  initializerRange: is.between(0.02, 0, 1e6),
-  layerNormEps: is.between(1e-12, 0, 1),
-  imageSize: is.sides(224),
-  patchSize: is.sides(16),
-  numChannels: is.size(3, 4096),
   qkvBias: is.flag(true),
   encoderStride: is.size(16),
   poolerOutputSize: is.hidden(is.optionalSize()),
@@ -29,60 +27,32 @@ export const VIT_FIELDS = {
 export const ViTConfig = is.configClass('vit', VIT_FIELDS);
 export type ViTConfig = InstanceType<typeof ViTConfig>;
 
-type ViTLike = is.Values<typeof VIT_FIELDS>;
+type ViTLike = is.Values<typeof COMMON_FIELDS> & { readonly headDim?: number | null; readonly qkvBias: boolean };
 
 /** The encoder of ViT and of those that differ by their prefix tokens only. */
 export function buildViT(config: ViTLike, weights: WeightScope, prefixTokens: readonly string[]): EncoderSpec {
-  const hidden = config.hiddenSize;
-  return {
-    hiddenSize: hidden,
-    embedding: buildPatches(config, weights.scope('embeddings.'), prefixTokens),
-    normPosition: 'pre',
-    layers: Array.from({ length: config.numHiddenLayers }, (_, index) =>
-      buildLayer(config, weights.scope(`encoder.layer.${index}.`)),
-    ),
-    finalNorm: weights.norm('layernorm', hidden, config.layerNormEps),
+  const { hiddenSize: hidden, numHiddenLayers: depth } = config;
+  const e = weights.scope('embeddings.');
+  const embedding = {
+    ...barePatches(config, e, hidden, 'patch_embeddings.projection'),
+    prefixTokens: prefixTokens.map((name) => ({ tensor: e.take(name, [1, 1, hidden]), count: 1 })),
+    positions: gridPositions(config, e, hidden, 'position_embeddings', prefixTokens.length),
   };
-}
-
-function pair(sides: number | readonly [number, number]): readonly [number, number] {
-  return typeof sides === 'number' ? [sides, sides] : sides;
-}
-
-function buildPatches(config: ViTLike, weights: WeightScope, prefixTokens: readonly string[]): PatchEmbedding {
-  const { hiddenSize: hidden, numChannels: channels } = config;
-  const [imageHeight, imageWidth] = pair(config.imageSize);
-  const [patchHeight, patchWidth] = pair(config.patchSize);
-  const gridHeight = Math.floor(imageHeight / patchHeight);
-  const gridWidth = Math.floor(imageWidth / patchWidth);
-  const width = channels * patchHeight * patchWidth;
-  const prefix = prefixTokens.length;
-  const table = weights.take('position_embeddings', [1, prefix + gridHeight * gridWidth, hidden]);
-  return {
-    ...{ channels, imageHeight, imageWidth, patchHeight, patchWidth },
-    projection: weights.linear('patch_embeddings.projection', width, hidden, true, [channels, patchHeight, patchWidth]),
-    prefixTokens: prefixTokens.map((name) => weights.take(name, [1, 1, hidden])),
-    positions: { kind: 'grid', table, prefix, gridHeight, gridWidth },
-  };
+  const layer = (index: number) => buildLayer(config, weights.scope(`encoder.layer.${index}.`));
+  const finalNorm = weights.norm('layernorm', hidden, config.layerNormEps);
+  return plainEncoder(hidden, embedding, plainStage(hidden, depth, layer), finalNorm);
 }
 
 function buildLayer(config: ViTLike, weights: WeightScope): EncoderLayer {
-  const { hiddenSize: hidden, numAttentionHeads: heads, layerNormEps: eps, intermediateSize: inner, qkvBias } = config;
-  const headDim = config.headDim ?? headWidth(hidden, heads, 'num_attention_heads');
-  const project = (name: string) => weights.linear(`attention.attention.${name}`, hidden, heads * headDim, qkvBias);
+  const { hiddenSize: hidden, layerNormEps: eps, intermediateSize: inner, qkvBias } = config;
+  const biased = { query: qkvBias, key: qkvBias, value: qkvBias };
   return {
-    attention: {
-      ...{ heads, headDim, scale: headDim ** -0.5 },
-      qkv: stack(project('query'), project('key'), project('value')),
-      output: weights.linear('attention.output.dense', heads * headDim, hidden),
-    },
+    attention: fullAttention(config, weights, VIT_ATTENTION, biased),
     attentionNorm: weights.norm('layernorm_before', hidden, eps),
-    mlp: {
-      up: weights.linear('intermediate.dense', hidden, inner),
-      activation: activation(config.hiddenAct, 'encoder.hidden_act'),
-      down: weights.linear('output.dense', inner, hidden),
-    },
+    attentionScale: null,
+    mlp: plainMlp(config, weights, ['intermediate.dense', 'output.dense'], hidden, inner),
     mlpNorm: weights.norm('layernorm_after', hidden, eps),
+    mlpScale: null,
   };
 }
 
@@ -100,7 +70,7 @@ export const vit: EncoderArchitecture<ViTConfig> = {
   ignorable: VIT_IGNORABLE,
   basePrefix: 'vit.',
   init: initViT,
-  imageSizes: 'exact',
+  imageSizes: () => 'exact',
   hiddenSize: (config) => config.hiddenSize,
   build: (config, weights) => buildViT(config, weights, ['cls_token']),
 };

@@ -1,0 +1,91 @@
+// Row-wise ops of encoders: patches, tokens, merged cells, layer scale, gates.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/cpu/cpu_backend.h"
+
+namespace ved::ops::cpu {
+namespace {
+
+constexpr size_t kFloat = sizeof(float);
+
+// One line of one patch; what lies outside the image is zero.
+void copyLine(const PatchesArgs& a, int64_t image, int64_t channel, int64_t y, int64_t x, float* to) {
+  const int64_t inside = y < a.height ? std::clamp<int64_t>(a.width - x, 0, a.patchW) : 0;
+  if (inside > 0)
+    std::memcpy(to, a.pixels + ((image * a.channels + channel) * a.height + y) * a.width + x,
+                static_cast<size_t>(inside) * kFloat);
+  std::fill(to + inside, to + a.patchW, 0.0f);
+}
+
+}  // namespace
+
+void CpuBackend::patches(const PatchesArgs& a) {
+  const int64_t size = a.channels * a.patchH * a.patchW;
+  forRows(a.batch * a.gridH, a.gridW * size, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row)
+      for (int64_t gx = 0; gx < a.gridW; ++gx)
+        for (int64_t c = 0; c < a.channels; ++c)
+          for (int64_t y = 0; y < a.patchH; ++y)
+            copyLine(a, row / a.gridH, c, (row % a.gridH) * a.patchH + y, gx * a.patchW,
+                     a.patches + (row * a.gridW + gx) * size + (c * a.patchH + y) * a.patchW);
+  });
+}
+
+void CpuBackend::assembleTokens(const AssembleTokensArgs& a) {
+  const int64_t tokens = a.prefix + a.patchTokens;
+  forRows(a.batch * tokens, a.width, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t image = r / tokens, i = r % tokens;
+      const float* from =
+          i < a.prefix ? a.prefixTokens + i * a.width : a.patches + (image * a.patchTokens + i - a.prefix) * a.width;
+      float* to = a.out + r * a.width;
+      if (!a.positions) {
+        std::memcpy(to, from, static_cast<size_t>(a.width) * kFloat);
+        continue;
+      }
+      const float* position = a.positions + i * a.width;
+      for (int64_t d = 0; d < a.width; ++d) to[d] = from[d] + position[d];
+    }
+  });
+}
+
+void CpuBackend::mergeCells(const MergeCellsArgs& a) {
+  const int64_t rows = (a.height + 1) / 2, columns = (a.width + 1) / 2;
+  const size_t bytes = static_cast<size_t>(a.channels) * kFloat;
+  forRows(a.batch * rows, columns * 4 * a.channels, [&](int64_t first, int64_t last) {
+    for (int64_t line = first; line < last; ++line)
+      for (int64_t x = 0; x < columns; ++x)
+        for (int64_t cell = 0; cell < 4; ++cell) {
+          const int64_t row = 2 * (line % rows) + cell % 2, column = 2 * x + cell / 2;
+          float* to = a.out + ((line * columns + x) * 4 + cell) * a.channels;
+          if (row < a.height && column < a.width)
+            std::memcpy(to, a.in + ((line / rows * a.height + row) * a.width + column) * a.channels, bytes);
+          else
+            std::fill(to, to + a.channels, 0.0f);
+        }
+  });
+}
+
+void CpuBackend::scaleColumns(const ScaleColumnsArgs& a) {
+  forRows(a.rows, a.width, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      float* y = a.y + r * a.width;
+      for (int64_t i = 0; i < a.width; ++i) y[i] *= a.factors[i];
+    }
+  });
+}
+
+void CpuBackend::gate(const GateArgs& a) {
+  forRows(a.rows, 6 * a.width, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const float* x = a.x + r * 2 * a.width;
+      float* y = a.y + r * a.width;
+      std::memcpy(y, x, static_cast<size_t>(a.width) * kFloat);
+      kernels_->activate(y, a.width, a.activation);
+      for (int64_t i = 0; i < a.width; ++i) y[i] *= x[a.width + i];
+    }
+  });
+}
+
+}  // namespace ved::ops::cpu

@@ -8,7 +8,7 @@ export type {
   StoppingCriterion,
 } from './model/generate';
 export type { DType, LoadOptions, LoadProgress, Tensor } from './model/inputs';
-export type { CreateOptions } from './model/load';
+export type { CreateOptions, FromPartsOptions } from './model/load';
 export type { SaveOptions } from './model/save';
 export { GenerationConfig } from './generation/generation-config';
 export { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';

@@ -21,7 +21,14 @@ import {
   type LoadOptions,
   type Tensor,
 } from './model/inputs';
-import { createFromConfig, loadFromFolder, type CreateOptions, type Parts } from './model/load';
+import {
+  createFromConfig,
+  createFromParts,
+  loadFromFolder,
+  type CreateOptions,
+  type FromPartsOptions,
+  type Parts,
+} from './model/load';
 import { checkSaveOptions, configTexts, type SaveOptions } from './model/save';
 import { StateDict } from './model/state-dict';
 import type {
@@ -127,6 +134,20 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     options: CreateOptions = {},
   ): Promise<VisionEncoderDecoderModel> {
     return new VisionEncoderDecoderModel(await createFromConfig(config, options, callSite()));
+  }
+
+  /**
+   * A new model from an encoder's checkpoint and a decoder's (folders or Hub ids): of the bare models, of models with a head
+   * (which is dropped where it is none of ours), of the decoder half of a sequence-to-sequence model, or of a whole vision
+   * encoder-decoder. What neither holds, above all the cross-attention, is drawn by the decoder's rules; `newlyInitialized`
+   * lists it. decoderStartTokenId and padTokenId are not set unless `config` does. Throws as fromPretrained and fromConfig do.
+   */
+  static async fromEncoderDecoderPretrained(
+    encoder: string,
+    decoder: string,
+    options: FromPartsOptions = {},
+  ): Promise<VisionEncoderDecoderModel> {
+    return new VisionEncoderDecoderModel(await createFromParts(encoder, decoder, options, callSite()));
   }
 
   /** The kernels and threads in use, for example `cpu:avx512`. */

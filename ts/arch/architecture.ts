@@ -6,7 +6,11 @@ import type { WeightScope } from '../spec/weights';
 import type { BaseConfig } from './config-class';
 
 interface Architecture<C extends BaseConfig> {
-  readonly config: { readonly modelType: string; fromJSON(json: object): C };
+  readonly config: {
+    readonly modelType: string;
+    fromJSON(json: object): C;
+    withOptions(json: object, options: object): C;
+  };
   /** Tensors that may be left over, by their name below `encoder.` or `decoder.`. */
   readonly ignorable: readonly RegExp[];
   /**

@@ -154,6 +154,8 @@ export interface ConfigClass<F extends Fields, A extends string = never> {
   new (options?: Partial<Common & Values<F> & { readonly [K in A]: number }>): ConfigOf<F, A>;
   readonly modelType: string;
   fromJSON(json: object): ConfigOf<F, A>;
+  /** The config of a file with some keys set to other values; names are checked as in the constructor. */
+  withOptions(json: object, options: object): ConfigOf<F, A>;
 }
 
 /**
@@ -189,6 +191,18 @@ export function configClass<F extends Fields, A extends string = never>(
 
     static fromJSON(json: object): Config {
       return new Config({}, cloneJson(requireObject(json, modelType)));
+    }
+
+    static withOptions(json: object, options: object): Config {
+      const given = foldAliases(optionsToJson(options, known, `${modelType} config`), aliasList);
+      const merged = cloneJson(requireObject(json, modelType));
+      // An alias in the file would win over the own name that has just been given.
+      for (const [alias, name] of aliasList) if (toSnakeCase(name) in given) delete merged[toSnakeCase(alias)];
+      Object.assign(merged, given);
+      for (const [name, { float }] of Object.entries(fields)) {
+        if (float && toSnakeCase(name) in given) markFloat(merged, toSnakeCase(name));
+      }
+      return new Config({}, merged);
     }
   }
   return Config as unknown as ConfigClass<F, A>;

@@ -21,7 +21,7 @@ import {
 } from './config-class';
 import { decoderFor, decoders, encoderFor, encoders } from './registry';
 
-const MODEL_TYPE = 'vision-encoder-decoder';
+export const COMPOSITE_MODEL_TYPE = 'vision-encoder-decoder';
 const TOKEN_FIELDS = {
   decoderStartTokenId: tokenId(),
   padTokenId: tokenId(),
@@ -31,7 +31,7 @@ const TOKEN_FIELDS = {
 const EXTRA = [...Object.keys(TOKEN_FIELDS), 'tieWordEmbeddings', 'vocabSize', 'maxLength', 'architectures', 'dtype'];
 
 export class VisionEncoderDecoderConfig {
-  readonly modelType = MODEL_TYPE;
+  readonly modelType = COMPOSITE_MODEL_TYPE;
   readonly encoder: BaseConfig;
   readonly decoder: BaseConfig;
   readonly decoderStartTokenId: number | null;
@@ -41,10 +41,10 @@ export class VisionEncoderDecoderConfig {
   readonly #json: JsonObject;
 
   private constructor(json: JsonObject) {
-    if (json['model_type'] !== undefined && json['model_type'] !== MODEL_TYPE) {
+    if (json['model_type'] !== undefined && json['model_type'] !== COMPOSITE_MODEL_TYPE) {
       throw new ConfigError(
         'INVALID_CONFIG',
-        `config model_type: expected "${MODEL_TYPE}", got ${show(json['model_type'])}`,
+        `config model_type: expected "${COMPOSITE_MODEL_TYPE}", got ${show(json['model_type'])}`,
       );
     }
     this.encoder = readPart(json, 'encoder', encoderFor);
@@ -58,7 +58,7 @@ export class VisionEncoderDecoderConfig {
 
   /** From the object in config.json. Keys a sub-config lacks take the defaults of its class. */
   static fromJSON(json: object): VisionEncoderDecoderConfig {
-    return new VisionEncoderDecoderConfig(cloneJson(requireObject(json, MODEL_TYPE)));
+    return new VisionEncoderDecoderConfig(cloneJson(requireObject(json, COMPOSITE_MODEL_TYPE)));
   }
 
   /** From the config.json of a folder or Hub id. */
@@ -77,10 +77,10 @@ export class VisionEncoderDecoderConfig {
     extra: object = {},
   ): VisionEncoderDecoderConfig {
     return new VisionEncoderDecoderConfig({
-      model_type: MODEL_TYPE,
+      model_type: COMPOSITE_MODEL_TYPE,
       is_encoder_decoder: true,
       tie_word_embeddings: false,
-      ...optionsToJson(extra, EXTRA, `${MODEL_TYPE} config`),
+      ...optionsToJson(extra, EXTRA, `${COMPOSITE_MODEL_TYPE} config`),
       encoder: encoder.toJSON(),
       decoder: Object.assign(decoder.toJSON(), { is_decoder: true, add_cross_attention: true }),
     });
@@ -125,11 +125,15 @@ export interface BuiltModel {
 /** What becomes of tensors that the config asks for and no file holds. */
 export type Missing = 'refuse' | 'create';
 
-/** Lowers a config and the tensors of its checkpoint to plain data. Every tensor is consumed or refused. */
+/**
+ * Lowers a config and the tensors of its checkpoint to plain data. Every tensor is consumed or refused, but for the `spare`
+ * ones, which are left out where nothing asks for them.
+ */
 export function buildModelSpec(
   config: VisionEncoderDecoderConfig,
   table: TensorTable,
   missing: Missing = 'refuse',
+  spare: ReadonlySet<string> = new Set(),
 ): BuiltModel {
   const encoder = encoderFor(config.encoder.modelType);
   const decoder = decoderFor(config.decoder.modelType);
@@ -140,11 +144,13 @@ export function buildModelSpec(
     decoder: decoder.build(config.decoder, weights.scope('decoder.')),
   };
   weights.refuseLeftovers(
-    (name) => matches(name, 'encoder.', encoder.ignorable) || matches(name, 'decoder.', decoder.ignorable),
+    (name) =>
+      spare.has(name) || matches(name, 'encoder.', encoder.ignorable) || matches(name, 'decoder.', decoder.ignorable),
   );
   const source = weights.source();
   validateModelSpec(spec, source);
-  const unused = new Map(weights.leftovers().map((name) => [name, table.tensors.get(name)!]));
+  const kept = weights.leftovers().filter((name) => !spare.has(name));
+  const unused = new Map(kept.map((name) => [name, table.tensors.get(name)!]));
   return { spec, source, unused, ties: weights.ties() };
 }
 

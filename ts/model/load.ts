@@ -1,6 +1,7 @@
 /** From a folder, or from nothing but a config, to what a model is made of. */
+import { readHalf, type Side } from '../arch/halves';
 import { buildModelSpec, VisionEncoderDecoderConfig, type BuiltModel } from '../arch/vision-encoder-decoder';
-import { OptionError } from '../errors';
+import { OptionError, WeightsError } from '../errors';
 import { resolveSource } from '../files/hub';
 import { openRepository } from '../files/repository';
 import { GenerationConfig, generationConfigFromFiles } from '../generation/generation-config';
@@ -39,6 +40,64 @@ export async function loadFromFolder(source: string, options: LoadOptions, site:
     ...built,
     native,
   };
+}
+
+export interface FromPartsOptions extends CreateOptions {
+  /** Options of the encoder's config class that differ from its checkpoint's config.json, or a config instead of it. */
+  encoderConfig?: object;
+  decoderConfig?: object;
+  /** Keys of the composite, as the third argument of fromEncoderDecoderConfigs: decoderStartTokenId, padTokenId, … */
+  config?: object;
+}
+
+/** Two checkpoints become the halves of a model; what neither holds is drawn. */
+export async function createFromParts(
+  encoder: string,
+  decoder: string,
+  options: FromPartsOptions,
+  site: Error,
+): Promise<Parts> {
+  checkLoadOptions(options, nearest, ['seed', 'encoderConfig', 'decoderConfig', 'config']);
+  const load = nativeLoadOptions(options);
+  const seed = checkSeed(options.seed);
+  const [first, second] = [
+    await openHalf('encoder', encoder, options.encoderConfig, options),
+    await openHalf('decoder', decoder, options.decoderConfig, options),
+  ];
+  const config = VisionEncoderDecoderConfig.fromEncoderDecoderConfigs(first.config, second.config, options.config);
+  const files = new Map([...first.files, ...second.files].map((file) => [file.path, file]));
+  const tensors = new Map([...first.tensors, ...second.tensors]);
+  const spare = new Set([...first.spare, ...second.spare]);
+  const built = buildModelSpec(config, { files: [...files.values()], tensors }, 'create', spare);
+  requireFound(built, 'encoder', encoder);
+  requireFound(built, 'decoder', decoder);
+  const native = await loadWeights(built, load, options, seed, site);
+  const generationConfig = generationConfigFromFiles(undefined, withDecoderDefaults(config));
+  // An encoder's pooler stays with it; what a decoder's checkpoint holds besides belongs to other tasks.
+  const unused = new Map([...built.unused].filter(([name]) => name.startsWith('encoder.')));
+  return { config, generationConfig, ...built, unused, native };
+}
+
+async function openHalf(side: Side, source: string, change: unknown = {}, options: LoadOptions) {
+  if (typeof change !== 'object' || change === null)
+    throw new OptionError('OPTION_OUT_OF_RANGE', `${side}Config: expected an object, got ${String(change)}`);
+  const { revision, cacheDir, localFilesOnly, token, onProgress, signal } = options;
+  const hub = { revision, cacheDir, localFilesOnly, token, onProgress, signal };
+  const repository = await openRepository(await resolveSource(source, { ...hub, files: 'model' }));
+  const json = await repository.readJson('config.json', { keepFloats: true });
+  const table = await repository.loadTensorTable();
+  return { ...readHalf(side, json, table, change), files: table.files };
+}
+
+/** A checkpoint of which no tensor fits would give a half that is random throughout, which nobody asks for. */
+function requireFound({ source }: BuiltModel, side: Side, from: string): void {
+  const own = source.tensors.filter(({ name }) => name.startsWith(`${side}.`));
+  if (own.some(({ kind }) => kind === 'file')) return;
+  const [first] = own;
+  throw new WeightsError(
+    'NO_TENSOR_FITS',
+    `expected tensors of the ${side} in ${from}, such as ${first?.name.slice(side.length + 1)}, got none that fits`,
+  );
 }
 
 /** Every tensor is drawn by the rules of its architecture. */

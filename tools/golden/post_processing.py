@@ -211,4 +211,5 @@ def main():
     print(provenance["cases"], sum(path.stat().st_size for path in OUT.iterdir()), "bytes")
 
 
-main()
+if __name__ == "__main__":
+    main()

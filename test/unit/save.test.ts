@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { OptionError, WeightsError, type VedError } from '../../ts/errors';
 import { openRepository } from '../../ts/files/repository';
 import { VisionEncoderDecoderModel, type Tensor } from '../../ts/index';
-import { tempFolder } from '../hostile/helpers';
+import { safetensors, tempFolder } from '../hostile/helpers';
 import { cases, GOLDEN, readExpected } from '../parity/golden';
 
 const load = (folder: string) => VisionEncoderDecoderModel.fromPretrained(folder, { device: 'cpu', threads: 1 });
@@ -222,6 +222,31 @@ test('tied copies: an equal one is dropped, a different one is kept, a lone head
   });
   t.deepEqual(lone.tensors, original);
   t.true(lone.names.includes(embedding) && !lone.names.includes(head));
+});
+
+const CLIP = 'clip-gpt2';
+test('names that transformers has given up are saved as those of today', async (t) => {
+  const source = copyOf(CLIP);
+  const path = join(source, 'model.safetensors');
+  const file = readFileSync(path);
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString('utf8', 8, start)) as Record<string, unknown>;
+  const renamed = Object.entries(header).map(([name, entry]) => [
+    name.startsWith('encoder.vision_model.') ? name : name.replace(/^encoder\./, 'encoder.vision_model.'),
+    entry,
+  ]);
+  writeFileSync(path, safetensors(Object.fromEntries(renamed) as object, file.subarray(start)));
+  const folder = join(tempFolder(), 'saved');
+  await using model = await load(source);
+  await model.savePretrained(folder);
+  const unused = /position_ids|post_layernorm/;
+  const names = async (from: string) => [...(await tensorsOf(from)).keys()].filter((name) => !unused.test(name));
+  t.deepEqual(
+    await names(folder),
+    (await names(join(GOLDEN, CLIP))).map((name) => name.replace('encoder.vision_model.', 'encoder.')),
+  );
+  await using again = await load(folder);
+  t.deepEqual(await logits(again, CLIP), await logits(model, CLIP));
 });
 
 test('a source that changed since it was loaded is an error, and nothing is written', async (t) => {

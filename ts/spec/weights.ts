@@ -166,28 +166,36 @@ export class Weights {
 export class WeightScope {
   readonly #weights: Weights;
   readonly #prefix: string;
+  readonly #filePrefix: string;
 
-  constructor(weights: Weights, prefix: string) {
+  /** `filePrefix`: what the files have in place of `prefix`. */
+  constructor(weights: Weights, prefix: string, filePrefix: string = prefix) {
     this.#weights = weights;
     this.#prefix = prefix;
+    this.#filePrefix = filePrefix;
   }
 
   scope(prefix: string): WeightScope {
-    return new WeightScope(this.#weights, this.#prefix + prefix);
+    return new WeightScope(this.#weights, this.#prefix + prefix, this.#filePrefix + prefix);
+  }
+
+  /** The same names, which the files hold below a further prefix: one that transformers has given up since. */
+  storedBelow(prefix: string): WeightScope {
+    return new WeightScope(this.#weights, this.#prefix, this.#filePrefix + prefix);
   }
 
   has(name: string): boolean {
-    return this.#weights.has(this.#prefix + name);
+    return this.#weights.has(this.#filePrefix + name);
   }
 
   /** A tensor of no standard module, unless `role` says otherwise: the architecture's rules must say how it starts. */
   take(name: string, shape: readonly number[], role: Role = 'parameter'): TensorRef {
-    return this.#weights.take(this.#prefix + name, shape, role);
+    return this.#takeFrom(name, name, shape, role);
   }
 
   /** Never invented. */
   takeOptional(name: string, shape: readonly number[]): TensorRef | null {
-    return this.#weights.takeOptional(this.#prefix + name, shape);
+    return this.has(name) ? this.take(name, shape) : null;
   }
 
   /** A torch Embedding's table `name`; the row of its padding index starts at 0. `fileName`: where the files hold it. */
@@ -197,8 +205,7 @@ export class WeightScope {
     paddingIndex: number | null = null,
     fileName: string = name,
   ): TensorRef {
-    const [full, found] = [this.#prefix + name, this.#prefix + fileName];
-    return this.#weights.takeFrom(full, found, shape, 'embedding', rowOf(paddingIndex, shape[0]));
+    return this.#takeFrom(name, fileName, shape, 'embedding', rowOf(paddingIndex, shape[0]));
   }
 
   /** Notes that transformers ties two tensors of the files: of equal ones only `kept` is saved. */
@@ -245,18 +252,20 @@ export class WeightScope {
     return { table, head: single(shape[1], { weight, bias, layout: 'outIn', out: shape[0] }) };
   }
 
-  /** The last name is the one that transformers saves. */
+  /** Tied, the last name is the one that transformers saves; untied, the first is the one that it computes with. */
   #sharedBias(tied: boolean, names: readonly string[], size: number): TensorRef | null {
-    const kept = names.at(-1);
+    const kept = tied ? names.at(-1) : names[0];
     if (kept === undefined) return null;
     const present = names.filter((name) => this.has(name));
     const [first = kept] = present;
-    if (present.length < 2) {
-      return this.#weights.takeFrom(this.#prefix + kept, this.#prefix + first, [size], 'bias', null);
-    }
-    const refs = new Map(present.reverse().map((name) => [name, this.take(name, [size], 'bias')]));
+    if (present.length < 2) return this.#takeFrom(kept, first, [size], 'bias');
+    const refs = new Map([...present].reverse().map((name) => [name, this.take(name, [size], 'bias')]));
     if (tied) for (const name of present) if (name !== kept) this.tie(kept, name);
     return refs.get(first)!;
+  }
+
+  #takeFrom(name: string, fileName: string, shape: readonly number[], role: Role, zeroRow: number | null = null) {
+    return this.#weights.takeFrom(this.#prefix + name, this.#filePrefix + fileName, shape, role, zeroRow);
   }
 
   #bias(name: string, out: number): TensorRef {

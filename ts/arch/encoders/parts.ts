@@ -157,7 +157,7 @@ export interface ClipLike extends HeadConfig, PatchConfig {
 
 /** Transformers 4 wrote `vision_model.` before the names of a vision tower, transformers 5 writes nothing. */
 export function visionModel(weights: WeightScope, probe: string): WeightScope {
-  return weights.has(`vision_model.${probe}`) ? weights.scope('vision_model.') : weights;
+  return weights.has(`vision_model.${probe}`) ? weights.storedBelow('vision_model.') : weights;
 }
 
 /** Pre-norm layers in one stage; what is left of a plain encoder once its embedding is known. */

@@ -1,5 +1,6 @@
 /** Everything public. Nothing else is. */
-export { VisionEncoderDecoderModel, type ForwardInputs, type ForwardOutput, type StreamedToken } from './model';
+export { VisionEncoderDecoderModel, type StreamedToken } from './model';
+export type { ForwardInputs, ForwardOutput } from './model/forward';
 export type {
   FinishReason,
   GenerateOptions,

@@ -4,6 +4,7 @@ import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 import { DisposedError, OptionError } from './errors';
 import type { GenerationConfig } from './generation/generation-config';
 import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
+import { asNative, forwardRequest, type ForwardInputs, type ForwardOutput } from './model/forward';
 import {
   assembleOutput,
   attentionInputs,
@@ -12,15 +13,7 @@ import {
   type GenerateOptions,
   type GenerateOutput,
 } from './model/generate';
-import {
-  checkIdRows,
-  checkPixels,
-  checkTensor,
-  shiftRight,
-  type DType,
-  type LoadOptions,
-  type Tensor,
-} from './model/inputs';
+import { checkPixels, checkTensor, type DType, type LoadOptions, type Tensor } from './model/inputs';
 import {
   createFromConfig,
   createFromParts,
@@ -31,45 +24,9 @@ import {
 } from './model/load';
 import { checkSaveOptions, configTexts, type SaveOptions } from './model/save';
 import { StateDict } from './model/state-dict';
-import type {
-  NativeForwardRequest,
-  NativeGenerateResult,
-  NativeModel,
-  NativeTensor,
-  NativeTokenEvent,
-} from './native/contract';
+import type { NativeGenerateResult, NativeModel, NativeTokenEvent } from './native/contract';
 import { call, callSite, runJob } from './native/jobs';
-import { nearest } from './names';
 import type { ModelSource, ModelSpec } from './spec/model-spec';
-
-export interface ForwardInputs {
-  /** One of the two. */
-  pixelValues?: Tensor;
-  /** [batch, tokens, H]: Hugging Face's, after the encoder's own final norm and before enc_to_dec_proj. */
-  encoderLastHiddenState?: Tensor;
-  /** Used exactly as given: no start token is prepended, pads are not masked. */
-  decoderInputIds?: number[][];
-  /** 1 = visible, 0 = hidden. */
-  decoderAttentionMask?: number[][];
-  /** -100 is ignored. Alone they are enough: the decoder then reads them shifted right. */
-  labels?: number[][];
-  outputHiddenStates?: boolean;
-  outputAttentions?: boolean;
-  interpolatePosEncoding?: boolean;
-  signal?: AbortSignal;
-}
-
-export interface ForwardOutput {
-  /** Mean cross-entropy over the labels that are not -100; NaN when all are. */
-  loss?: number;
-  /** [batch, tokens, vocab] */
-  logits: Tensor;
-  encoderLastHiddenState: Tensor;
-  encoderHiddenStates?: Tensor[];
-  decoderHiddenStates?: Tensor[];
-  /** Per layer [batch, heads, tokens, encoderTokens] */
-  crossAttentions?: Tensor[];
-}
 
 /** eos is yielded; start token and prompt are not. */
 export interface StreamedToken {
@@ -78,18 +35,6 @@ export interface StreamedToken {
   logProb: number;
   finishReason?: FinishReason;
 }
-
-const FORWARD_INPUTS = [
-  'pixelValues',
-  'encoderLastHiddenState',
-  'decoderInputIds',
-  'decoderAttentionMask',
-  'labels',
-  'outputHiddenStates',
-  'outputAttentions',
-  'interpolatePosEncoding',
-  'signal',
-];
 
 export class VisionEncoderDecoderModel implements AsyncDisposable {
   readonly config: VisionEncoderDecoderConfig;
@@ -163,7 +108,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   async forward(inputs: ForwardInputs): Promise<ForwardOutput> {
     const site = callSite();
     this.#checkAlive();
-    const request = this.#forwardRequest(inputs);
+    const request = forwardRequest(inputs, this.config, this.#spec, this.#adaptive());
     const result = await this.#run(() => this.#native.forward(request), inputs.signal, site);
     const { loss, ...tensors } = result;
     return inputs.labels ? { loss, ...tensors } : tensors;
@@ -343,77 +288,6 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     });
     return forward.crossAttentions ?? [];
   }
-
-  #forwardRequest(inputs: ForwardInputs): NativeForwardRequest {
-    for (const name of Object.keys(inputs)) {
-      if (FORWARD_INPUTS.includes(name)) continue;
-      const hint = nearest(name, FORWARD_INPUTS);
-      throw new OptionError(
-        'UNKNOWN_OPTION',
-        `forward: expected a known input, got '${name}'${hint ? `; did you mean '${hint}'?` : ''}`,
-      );
-    }
-    const { pixelValues, encoderLastHiddenState: states } = inputs;
-    if (!pixelValues === !states) {
-      throw new OptionError(
-        'INPUT_REQUIRED',
-        'forward: expected one of pixelValues and encoderLastHiddenState, got ' + (states ? 'both' : 'none'),
-      );
-    }
-    const request: NativeForwardRequest = {
-      ...this.#decoderInputs(inputs),
-      outputHiddenStates: inputs.outputHiddenStates ?? false,
-      outputAttentions: inputs.outputAttentions ?? false,
-    };
-    if (pixelValues) {
-      checkPixels(pixelValues, this.#spec, (inputs.interpolatePosEncoding ?? false) || this.#adaptive());
-      request.pixelValues = asNative(pixelValues);
-    } else if (states) {
-      checkTensor(states, 3, 'encoderLastHiddenState');
-      const width = this.#spec.encoder.hiddenSize;
-      if (states.dims[2] !== width)
-        throw shapeError('encoderLastHiddenState', `a last dimension of ${width}`, states.dims[2]);
-      request.encoderStates = asNative(states);
-    }
-    const batch = (pixelValues ?? states)?.dims[0];
-    if (request.decoderInputIds.length !== batch)
-      throw shapeError('decoderInputIds', `${batch} rows, one per image`, request.decoderInputIds.length);
-    return request;
-  }
-
-  #decoderInputs(
-    inputs: ForwardInputs,
-  ): Pick<NativeForwardRequest, 'decoderInputIds' | 'decoderAttentionMask' | 'labels'> {
-    const { vocabSize, maxPositions } = this.#spec.decoder;
-    const labels = inputs.labels && checkIdRows(inputs.labels, 'labels', vocabSize, [-100]);
-    const given = inputs.decoderInputIds ?? (labels && shiftRight(labels, this.config));
-    if (!given) throw new OptionError('INPUT_REQUIRED', 'forward: expected decoderInputIds or labels, got neither');
-    const decoderInputIds = checkIdRows(given, 'decoderInputIds', vocabSize);
-    const width = decoderInputIds[0]?.length ?? 0;
-    if (width > maxPositions) throw shapeError('decoderInputIds', `at most ${maxPositions} ids per row`, width);
-    const mask = inputs.decoderAttentionMask && checkIdRows(inputs.decoderAttentionMask, 'decoderAttentionMask', 2);
-    for (const [name, rows] of [
-      ['decoderAttentionMask', mask],
-      ['labels', labels],
-    ] as const) {
-      if (rows && (rows.length !== decoderInputIds.length || rows[0]?.length !== width)) {
-        throw shapeError(
-          name,
-          `the shape of decoderInputIds (${decoderInputIds.length}×${width})`,
-          `${rows.length}×${rows[0]?.length}`,
-        );
-      }
-    }
-    return { decoderInputIds, ...(mask && { decoderAttentionMask: mask }), ...(labels && { labels }) };
-  }
-}
-
-function asNative(tensor: Tensor): NativeTensor {
-  return { data: tensor.data, dims: [...tensor.dims] };
-}
-
-function shapeError(name: string, expected: string, got: unknown): OptionError {
-  return new OptionError('SHAPE_MISMATCH', `${name}: expected ${expected}, got ${String(got)}`);
 }
 
 function toStreamed({ row, tokenId, logProb, finish }: NativeTokenEvent): StreamedToken {

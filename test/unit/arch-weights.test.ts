@@ -131,3 +131,71 @@ test('linear maps, convolutions, Conv1D and stacking', (t) => {
     [4, 6],
   );
 });
+
+test('ties: what is noted, and under which name a bias is kept', (t) => {
+  const biases = ['head.bias', 'bias'];
+  const run = (tied: boolean, ...names: string[]) => {
+    const weights = new Weights(table(...names.map((name): Entry => [name, name.endsWith('bias') ? [5] : [5, 3]])));
+    const { head } = weights.scope('').tiedHead(tied, 'embed', 'head.weight', [5, 3], null, biases);
+    t.deepEqual(weights.leftovers(), []);
+    const bias = weights.source().tensors[head.parts[0]!.bias!]!.name;
+    return { bias, ties: weights.ties() };
+  };
+  const [weight, copy] = [
+    { kept: 'embed', copy: 'head.weight' },
+    { kept: 'bias', copy: 'head.bias' },
+  ];
+  t.deepEqual(run(true, 'embed', 'bias'), { bias: 'bias', ties: [] });
+  t.deepEqual(run(true, 'embed', 'head.bias'), { bias: 'bias', ties: [] });
+  t.deepEqual(run(true, 'embed', 'head.weight', 'bias'), { bias: 'bias', ties: [weight] });
+  t.deepEqual(run(true, 'embed', 'head.weight', 'bias', 'head.bias'), { bias: 'head.bias', ties: [weight, copy] });
+  // Untied, transformers 5 computes with the head's own.
+  t.deepEqual(run(false, 'embed', 'head.weight', 'bias'), { bias: 'head.bias', ties: [] });
+  t.deepEqual(run(false, 'embed', 'head.weight', 'bias', 'head.bias'), { bias: 'head.bias', ties: [] });
+});
+
+test('names below a prefix that has been given up are known by those of today', (t) => {
+  const weights = new Weights(table(['a.old.x.weight', [3]], ['a.old.x.bias', [3]]));
+  const scope = weights.scope('a.').storedBelow('old.');
+  t.true(scope.has('x.weight'));
+  t.false(weights.scope('a.').has('x.weight'));
+  scope.scope('x.').take('weight', [3]);
+  t.is(scope.takeOptional('x.bias', [3]), 1);
+  t.is(scope.takeOptional('y', [3]), null);
+  t.deepEqual(
+    weights.source().tensors.map(({ name }) => name),
+    ['a.x.weight', 'a.x.bias'],
+  );
+  t.deepEqual(weights.leftovers(), []);
+});
+
+test('what is created: once per name, with its shape, role and zero row', (t) => {
+  const asked: string[] = [];
+  const weights = new Weights(table(['here', [2]]), (name, role) => {
+    asked.push(`${name} ${role}`);
+    return { kind: 'constant', value: 1 };
+  });
+  const scope = weights.scope('');
+  const linear = scope.linear('l', 3, 4);
+  scope.linear('l', 3, 4);
+  scope.norm('n', 4, 0.1);
+  scope.embedding('e', [5, 3], -1);
+  scope.embedding('f', [5, 3], 7);
+  scope.take('here', [2]);
+  t.deepEqual(asked, [
+    'l.weight weight',
+    'l.bias bias',
+    'n.weight normWeight',
+    'n.bias normBias',
+    'e embedding',
+    'f embedding',
+  ]);
+  const { tensors, created } = weights.source();
+  t.is(tensors[linear.parts[0]!.weight]!.kind, 'memory');
+  t.deepEqual(
+    created.map(({ zeroRow }) => zeroRow),
+    [null, null, null, null, 4, null],
+  );
+  t.throws(() => scope.take('e', [3, 5]), code('SHAPE_MISMATCH'));
+  t.is(scope.takeOptional('absent', [1]), null);
+});

@@ -43,7 +43,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   /** The device really used. */
   readonly device: string = 'cpu';
   /** The type really used. */
-  readonly dtype: DType = 'float32';
+  readonly dtype: DType;
   /** Tensor names that no checkpoint held. */
   readonly newlyInitialized: readonly string[];
   readonly #spec: ModelSpec;
@@ -60,6 +60,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     this.#source = parts.source;
     this.#state = new StateDict(parts);
     this.#native = parts.native;
+    this.dtype = parts.dtype;
   }
 
   /**

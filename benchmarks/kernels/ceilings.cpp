@@ -5,6 +5,8 @@
 #include <ctime>
 #include <vector>
 
+#include "core/cpu_features.h"
+
 namespace ved::bench {
 
 namespace {
@@ -27,6 +29,23 @@ typedef float V8 __attribute__((vector_size(32)));
   }
 VED_FMA_LOOP(fma16, V16, "avx512f,fma")
 VED_FMA_LOOP(fma8, V8, "avx2,fma")
+
+#define VED_DOT(i) VED_DOT_NAME " %%zmm15, %%zmm14, %%zmm" #i "\n"
+#define VED_DOT_LOOP(name)                                                                                            \
+  float name(int64_t rounds) {                                                                                        \
+    __asm__ volatile("1:\n" VED_DOT(0) VED_DOT(1) VED_DOT(2) VED_DOT(3) VED_DOT(4) VED_DOT(5) VED_DOT(6) VED_DOT(7)   \
+                         VED_DOT(8) VED_DOT(9) VED_DOT(10) VED_DOT(11) VED_DOT(12) VED_DOT(13) "dec %0\n jnz 1b\n"    \
+                     : "+r"(rounds)                                                                                   \
+                     :                                                                                                \
+                     : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                                                  \
+    return static_cast<float>(rounds);                                                                                \
+  }
+#define VED_DOT_NAME "vdpbf16ps"
+VED_DOT_LOOP(bf16Dots)
+#undef VED_DOT_NAME
+#define VED_DOT_NAME "vpdpbusd"
+VED_DOT_LOOP(int8Dots)
 #endif
 
 volatile float sink;
@@ -49,18 +68,27 @@ Ceilings::Ceilings(ops::CpuIsa isa, int threads) : isa_(isa), pool_(threads), da
   std::fill(data_.data(), data_.data() + data_.size(), 1.0f);
 }
 
-double Ceilings::gflops() {
+double Ceilings::gflops(ComputeType type) {
 #if defined(__x86_64__)
   constexpr int64_t kRounds = 20000;
   const bool wide = isa_ == ops::CpuIsa::Avx512;
   if (!wide && isa_ != ops::CpuIsa::Avx2) return 0;
+  const CpuFeatures features = detectCpuFeatures();
+  auto* loop = wide ? fma16 : fma8;
+  int perLane = 1;
+  if (type != ComputeType::Float32) {
+    const bool bf16 = type == ComputeType::BFloat16;
+    if (!wide || !(bf16 ? features.avx512Bf16 : features.avx512Vnni)) return 0;
+    loop = bf16 ? bf16Dots : int8Dots;
+    perLane = bf16 ? 2 : 4;
+  }
   double best = 1e9;
   for (int i = 0; i < 40; ++i) {
     const double t = seconds();
-    sink = wide ? fma16(kRounds) : fma8(kRounds);
+    sink = loop(kRounds);
     best = std::min(best, seconds() - t);
   }
-  return 2.0 * 14 * (wide ? 16 : 8) * kRounds / best * 1e-9 * pool_.threads();
+  return 2.0 * 14 * (wide ? 16 : 8) * perLane * kRounds / best * 1e-9 * pool_.threads();
 #else
   return 0;
 #endif

@@ -16,8 +16,9 @@ double seconds();
 class Ceilings {
  public:
   Ceilings(ops::CpuIsa isa, int threads);
-  // Multiply-adds on registers only, GFLOP/s of all threads (one is measured; 0 where there is no loop for the ISA).
-  double gflops();
+  // Multiply-adds on registers only, GFLOP/s (GOP/s for int8) of all threads (one is measured; 0 where there is no loop
+  // for the ISA or the processor lacks the type's instruction).
+  double gflops(ComputeType type = ComputeType::Float32);
   // Reading memory that no cache holds, GB/s.
   double gbytes();
 

@@ -1,5 +1,6 @@
-// kernels_bench [threads] [isa]: the shapes of ViT-B/16 encoders and GPT-2-small-like decode steps. Columns: median and
-// best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds, or GB/s of reading).
+// kernels_bench [threads] [isa] [float32|bfloat16|int8]: the shapes of ViT-B/16 encoders and GPT-2-small-like decode
+// steps. Columns: median and best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds,
+// or GB/s of reading).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -20,6 +21,9 @@ using namespace ved::ops;
 struct Bench {
   Backend& backend;
   bench::Ceilings& ceilings;
+  ComputeType type;
+  double operations() const { return ceilings.gflops(type); }
+  int64_t bytesPerWeight() const { return type == ComputeType::Float32 ? 4 : type == ComputeType::BFloat16 ? 2 : 1; }
 };
 
 std::vector<float> randomFloats(int64_t n) {
@@ -53,28 +57,29 @@ void line(const std::string& what, Times t, double work, double ceiling, const c
   std::fflush(stdout);
 }
 
-std::unique_ptr<LinearWeight> makeWeight(Backend& backend, int64_t in, int64_t out) {
+std::unique_ptr<LinearWeight> makeWeight(const Bench& b, int64_t in, int64_t out) {
   const std::vector<float> w = randomFloats(in * out);
-  auto weight = backend.makeLinear(in, out, true);
+  auto weight = b.backend.makeLinear(in, out, true, b.type);
   weight->setBlock(0, out, 0, in, w.data(), in, 1);
+  weight->seal();
   return weight;
 }
 
 void encoderLinear(const Bench& b, int64_t m, int64_t k, int64_t n, Activation act, bool residual) {
-  const auto weight = makeWeight(b.backend, k, n);
+  const auto weight = makeWeight(b, k, n);
   const std::vector<float> x = randomFloats(m * k);
   std::vector<float> y(static_cast<size_t>(m * n), 0.0f);
   const LinearArgs a{weight.get(), x.data(), k, y.data(), n, m, true, act, residual ? y.data() : nullptr, n};
   const std::string name = "linear " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n) +
                            (act == Activation::Gelu ? " gelu" : "") + (residual ? " +res" : "");
-  line(name, measure([&] { b.backend.linear(a); }), 2.0 * m * k * n, b.ceilings.gflops(), "GFLOP/s");
+  line(name, measure([&] { b.backend.linear(a); }), 2.0 * m * k * n, b.operations(), "GFLOP/s");
 }
 
 // Weights are rotated through more memory than any cache holds, as a decode step does.
 void decodeLinear(const Bench& b, int64_t m, int64_t k, int64_t n) {
-  const int64_t copies = std::max<int64_t>(1, (int64_t{192} << 20) / (k * n * 4));
+  const int64_t copies = std::max<int64_t>(1, (int64_t{192} << 20) / (k * n * b.bytesPerWeight()));
   std::vector<std::unique_ptr<LinearWeight>> weights;
-  for (int64_t i = 0; i < copies; ++i) weights.push_back(makeWeight(b.backend, k, n));
+  for (int64_t i = 0; i < copies; ++i) weights.push_back(makeWeight(b, k, n));
   const std::vector<float> x = randomFloats(m * k);
   std::vector<float> y(static_cast<size_t>(m * n));
   size_t next = 0;
@@ -82,8 +87,8 @@ void decodeLinear(const Bench& b, int64_t m, int64_t k, int64_t n) {
     b.backend.linear(
         {weights[next++ % weights.size()].get(), x.data(), k, y.data(), n, m, true, Activation::Identity, nullptr, 0});
   });
-  line("decode " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n), t, 4.0 * k * n,
-       b.ceilings.gbytes(), "GB/s   ");
+  line("decode " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n), t,
+       static_cast<double>(b.bytesPerWeight() * k * n), b.ceilings.gbytes(), "GB/s   ");
 }
 
 void encoderAttention(const Bench& b, int64_t tokens) {
@@ -91,10 +96,9 @@ void encoderAttention(const Bench& b, int64_t tokens) {
   const std::vector<float> qkv = randomFloats(tokens * 3 * width);
   std::vector<float> out(static_cast<size_t>(tokens * width));
   const Times t = measure([&] {
-    b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f});
+    b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f, b.type});
   });
-  line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.ceilings.gflops(),
-       "GFLOP/s");
+  line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.operations(), "GFLOP/s");
 }
 
 void cachedAttention(const Bench& b, int64_t tokens, int64_t length) {
@@ -125,6 +129,12 @@ void rowOps(const Bench& b) {
        b.ceilings.gbytes(), "GB/s   ");
 }
 
+ComputeType parseType(const char* name) {
+  for (const ComputeType type : {ComputeType::BFloat16, ComputeType::Int8})
+    if (!std::strcmp(name, computeTypeName(type))) return type;
+  return ComputeType::Float32;
+}
+
 CpuIsa parseIsa(const char* name) {
   for (const CpuIsa isa : {CpuIsa::Scalar, CpuIsa::Avx2, CpuIsa::Avx512, CpuIsa::Neon})
     if (!std::strcmp(name, cpuIsaName(isa))) return isa;
@@ -139,9 +149,9 @@ int main(int argc, char** argv) {
   const auto backend = makeCpuBackend(isa, threads);
   bench::useProcessorTime(threads == 1);
   bench::Ceilings ceilings(isa, threads);
-  std::printf("%s, %d threads; ceilings now: %.0f GFLOP/s, read %.1f GB/s\n", backend->name().c_str(), threads,
-              ceilings.gflops(), ceilings.gbytes());
-  const Bench b{*backend, ceilings};
+  const Bench b{*backend, ceilings, argc > 3 ? parseType(argv[3]) : ComputeType::Float32};
+  std::printf("%s %s, %d threads; ceilings now: %.0f GFLOP/s, read %.1f GB/s\n", backend->name().c_str(),
+              computeTypeName(b.type), threads, b.operations(), ceilings.gbytes());
   for (const int64_t m : {197, 577}) {
     encoderLinear(b, m, 768, 768, Activation::Identity, true);
     encoderLinear(b, m, 768, 2304, Activation::Identity, false);

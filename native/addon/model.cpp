@@ -198,10 +198,18 @@ ops::CpuIsa readIsa(const Reader& r) {
   rejectValue(r.path() + ".isa", "auto, scalar, avx2, avx512 or neon, got " + text);
 }
 
+ComputeType readType(const Reader& r) {
+  const std::string text = r.string("dtype");
+  for (ComputeType type : {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8})
+    if (text == computeTypeName(type)) return type;
+  rejectValue(r.path() + ".dtype", "float32, bfloat16 or int8, got " + text);
+}
+
 engine::LoadOptions readLoadOptions(const Reader& r) {
   engine::LoadOptions options;
   options.backend = r.string("backend");
   options.isa = readIsa(r);
+  options.type = readType(r);
   options.threads = static_cast<int>(r.integer("threads"));
   options.maxBatch = static_cast<int32_t>(r.integer("maxBatch"));
   if (options.threads < 0 || options.threads > 1024) rejectValue("threads", "0 to 1024");

@@ -28,15 +28,15 @@ struct Registers {
   uint32_t a, b, c, d;
 };
 
-Registers cpuid(uint32_t leaf) {
+Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) {
 #if defined(_MSC_VER)
   int r[4];
-  __cpuidex(r, static_cast<int>(leaf), 0);
+  __cpuidex(r, static_cast<int>(leaf), static_cast<int>(subleaf));
   return {static_cast<uint32_t>(r[0]), static_cast<uint32_t>(r[1]), static_cast<uint32_t>(r[2]),
           static_cast<uint32_t>(r[3])};
 #else
   Registers r{0, 0, 0, 0};
-  __cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);
+  __cpuid_count(leaf, subleaf, r.a, r.b, r.c, r.d);
   return r;
 #endif
 }
@@ -67,6 +67,10 @@ CpuFeatures detectCpuFeatures() {
   f.avx2 = ymmSaved && fma && f16c && bit(seven.b, 5);
   const bool f512 = bit(seven.b, 16), dq = bit(seven.b, 17), bw = bit(seven.b, 30), vl = bit(seven.b, 31);
   f.avx512 = f.avx2 && zmmSaved && f512 && dq && bw && vl;
+  const Registers sevenOne = seven.a >= 1 ? cpuid(7, 1) : Registers{0, 0, 0, 0};
+  f.avxVnni = f.avx2 && bit(sevenOne.a, 4);
+  f.avx512Bf16 = f.avx512 && bit(sevenOne.a, 5);
+  f.avx512Vnni = f.avx512 && bit(seven.c, 11);
   return f;
 }
 #else

@@ -4,8 +4,11 @@
 namespace ved {
 
 struct CpuFeatures {
-  bool avx2 = false;    // AVX2, FMA, F16C
+  bool avx2 = false;  // AVX2, FMA, F16C
+  bool avxVnni = false;
   bool avx512 = false;  // F, BW, VL, DQ
+  bool avx512Bf16 = false;
+  bool avx512Vnni = false;
   bool neon = false;
 };
 

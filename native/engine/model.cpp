@@ -29,7 +29,8 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
              const std::function<bool()>& keepGoing)
     : spec_(std::move(spec)),
       backend_(makeBackend(options)),
-      weights_(plan::loadWeights(spec_, table, *backend_, options.fuse && backend_->fusesEpilogues(), keepGoing)),
+      weights_(plan::loadWeights(spec_, table, *backend_, options.type, options.fuse && backend_->fusesEpilogues(),
+                                 keepGoing)),
       encode_(plan::lowerEncoder(spec_.encoder, weights_)),
       cross_(plan::lowerCross(spec_, weights_)),
       decode_(plan::lowerDecoder(spec_.decoder, weights_)),

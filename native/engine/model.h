@@ -14,6 +14,7 @@ struct LoadOptions {
   std::string backend = "cpu";  // "cpu" or "reference"
   ops::CpuIsa isa = ops::CpuIsa::Auto;
   int threads = 0;
+  ComputeType type = ComputeType::Float32;
   int32_t maxBatch = 32;
   bool fuse = true;
 };

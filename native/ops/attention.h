@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "core/compute_type.h"
 #include "ops/window_index.h"
 
 namespace ved::ops {
@@ -22,8 +23,10 @@ struct EncoderAttentionArgs {
   int64_t tokens;
   int64_t heads;
   int64_t headDim;
-  float scale;
+  float scale;  // >= 0
   const RelativeBias* bias = nullptr;
+  // BFloat16, Int8: queries, keys, values and softmax weights may be rounded to bfloat16 before their products.
+  ComputeType type = ComputeType::Float32;
 };
 
 // Self-attention inside the windows of a map: out = softmax(similarity + bias + mask) V per (batch, window, head), with

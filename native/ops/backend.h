@@ -29,7 +29,8 @@ class Backend {
   virtual bool fusesEpilogues() const = 0;  // false: the plan runs the unfused op list
   virtual int threads() const = 0;
 
-  virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) = 0;
+  virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias,
+                                                   ComputeType type = ComputeType::Float32) = 0;
   virtual const float* biasOf(const LinearWeight& weight) const = 0;  // [out], zeros where the layer has none
 
   virtual void linear(const LinearArgs&) = 0;

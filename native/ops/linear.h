@@ -1,8 +1,14 @@
 // y[m, n] = act( sum_k x[m, k] W[n, k] + b[n] ) + residual[m, n]
+//
+// In bfloat16 both factors are rounded to bfloat16 first (to nearest, ties to even). In int8 they are replaced by
+//   W[n, k] = sw[n] * round(W[n, k] / sw[n]),  sw[n] = max_k |W[n, k]| / 127   (fixed when the weight is sealed)
+//   x[m, k] = sx[m] * round(x[m, k] / sx[m]),  sx[m] = max_k |x[m, k]| / 127   (per row, at every call)
+// and the products of the integers are summed exactly. A row that is not finite gives a row of NaN.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
+#include "core/compute_type.h"
 #include "ops/activation.h"
 
 namespace ved::ops {
@@ -15,11 +21,14 @@ class LinearWeight {
   int64_t in = 0;
   int64_t out = 0;
   bool hasBias = false;
+  ComputeType type = ComputeType::Float32;
   virtual size_t bytes() const = 0;  // resident size, padding included
   // W[outBegin + i, inBegin + j] = data[i * outStride + j * inStride] for i < outCount, j < inCount (float32 source).
   virtual void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                         int64_t outStride, int64_t inStride) = 0;
   virtual void setBias(int64_t outBegin, int64_t outCount, const float* data) = 0;
+  // After the last block, before the first use.
+  virtual void seal() {}
 };
 
 struct LinearArgs {

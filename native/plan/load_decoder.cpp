@@ -69,7 +69,7 @@ void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w
     w.headDense = load.linear(decoder.headTransform->dense);
     w.headNorm = load.norm(decoder.headTransform->norm, decoder.headTransform->dense.out);
   }
-  w.head = load.linear(decoder.head);
+  w.head = load.outermost(decoder.head);
 }
 
 }  // namespace ved::plan

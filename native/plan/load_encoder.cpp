@@ -120,7 +120,7 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
 }
 
 void loadEmbedding(Loader& load, const spec::PatchEmbedding& embedding, int64_t width, ModelWeights& w) {
-  w.patchProjection = load.linear(embedding.projection);
+  w.patchProjection = load.outermost(embedding.projection);
   w.patchNorm = load.norm(embedding.patchNorm, width);
   for (const spec::PrefixTokens& tokens : embedding.prefixTokens) {
     const std::vector<float> values = load.vector(tokens.tensor, tokens.count * width);

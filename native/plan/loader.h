@@ -12,8 +12,8 @@ inline constexpr int64_t kChunkElements = 1 << 20;
 
 class Loader {
  public:
-  Loader(const TensorTable& table, ops::Backend& backend, const std::function<bool()>& keepGoing)
-      : reader_(table), backend_(backend), keepGoing_(keepGoing) {}
+  Loader(const TensorTable& table, ops::Backend& backend, ComputeType type, const std::function<bool()>& keepGoing)
+      : reader_(table), backend_(backend), type_(type), keepGoing_(keepGoing) {}
 
   size_t bytes = 0;
   bool foldScales = false;
@@ -43,11 +43,20 @@ class Loader {
     return norm(*value, width);
   }
 
+  // A matrix next to the model's input or output.
+  LinearPtr outermost(const spec::Linear& linear) {
+    return this->linear(linear, nullptr, type_ == ComputeType::Int8 ? ComputeType::BFloat16 : type_);
+  }
+
   // rowScale: [out] factors of the outputs, or nullptr.
   LinearPtr linear(const spec::Linear& linear, const float* rowScale = nullptr) {
+    return this->linear(linear, rowScale, type_);
+  }
+
+  LinearPtr linear(const spec::Linear& linear, const float* rowScale, ComputeType type) {
     const bool hasBias =
         std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
-    LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias);
+    LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias, type);
     int64_t row = 0;
     for (const spec::LinearPart& part : linear.parts) {
       checkpoint();
@@ -61,6 +70,7 @@ class Loader {
       }
       row += part.out;
     }
+    weight->seal();
     bytes += weight->bytes();
     return weight;
   }
@@ -99,6 +109,7 @@ class Loader {
 
   TensorReader reader_;
   ops::Backend& backend_;
+  ComputeType type_;
   const std::function<bool()>& keepGoing_;
   std::vector<float> chunk_;
 };

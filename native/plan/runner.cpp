@@ -136,7 +136,7 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   if (op.kind == OpKind::EncoderAttention) {
     const ops::RelativeBias bias = b.biases ? (*b.biases)[layer].view() : ops::RelativeBias{};
     backend_.encoderAttention({in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale,
-                               b.biases ? &bias : nullptr});
+                               b.biases ? &bias : nullptr, weights_.type});
     return;
   }
   if (op.kind == OpKind::WriteSelfCache) {

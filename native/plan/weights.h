@@ -60,6 +60,7 @@ struct DecoderLayerWeights {
 };
 
 struct ModelWeights {
+  ComputeType type = ComputeType::Float32;
   LinearPtr patchProjection;
   std::optional<NormWeights> patchNorm, encoderEmbeddingNorm;
   std::vector<float> prefixTokens;                 // [prefix, width]
@@ -82,8 +83,10 @@ struct ModelWeights {
 
 // keepGoing() is called before each tensor; returning false cancels (throws ved::Error code ABORTED). foldScales: layer
 // scales go into the linear maps before them, as fusion would.
-ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, bool foldScales,
-                         const std::function<bool()>& keepGoing);
+// Matrices are held as `type`; in int8 the patch projection and the head, whose errors nothing averages out, as
+// bfloat16.
+ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, ComputeType type,
+                         bool foldScales, const std::function<bool()>& keepGoing);
 
 // The position table of another grid, as torch.nn.functional.interpolate resamples it, with a zero row for each of the
 // `prefixTokens` that has no position. table: [grid.prefix + gridH * gridW, width].

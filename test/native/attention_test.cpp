@@ -16,20 +16,29 @@ double tolerance(int64_t headDim, int64_t length, float scale) {
   return 4.0 * kEps * (std::sqrt(h) * 4.0 * h * std::fabs(scale) + 8.0 + std::sqrt(static_cast<double>(length)) * 4.0);
 }
 
-void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads, int64_t headDim, uint64_t seed) {
+// Rounding moves a score by 2 roundoffs of sqrt(headDim) products of random sign, and the weights and values by one
+// each.
+double bf16Tolerance(int64_t headDim, float scale) {
+  return 4.0 * kBf16Eps * (std::sqrt(static_cast<double>(headDim)) * 4.0 * std::fabs(scale) + 4.0);
+}
+
+void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads, int64_t headDim, uint64_t seed,
+                  ComputeType type = ComputeType::Float32) {
   Random random(seed);
   const int64_t width = heads * headDim;
   Guarded qkv(static_cast<size_t>(batch * tokens * 3 * width), random, 2.0f);
   Guarded out(static_cast<size_t>(batch * tokens * width));
   std::vector<float> want(out.size());
   const float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
-  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale};
+  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale, type};
   makeReferenceBackend()->encoderAttention(a);
   a.out = out.data();
   backend.encoderAttention(a);
-  const std::string what = backend.name() + " encoder T " + std::to_string(tokens) + " D " + std::to_string(headDim);
+  const std::string what = backend.name() + " encoder T " + std::to_string(tokens) + " D " + std::to_string(headDim) +
+                           " " + computeTypeName(type);
+  const double tol = type == ComputeType::Float32 ? tolerance(headDim, tokens, scale) : bf16Tolerance(headDim, scale);
   for (size_t i = 0; i < want.size(); ++i)
-    if (!checkClose(out[i], want[i], tolerance(headDim, tokens, scale), what)) return;
+    if (!checkClose(out[i], want[i], tol, what)) return;
   CHECK(out.intact());
 }
 
@@ -116,12 +125,14 @@ void checkCached(Backend& backend, const CachedCase& c) {
 VED_TEST(encoder_attention_every_size) {
   for (const CpuIsa isa : availableIsas()) {
     const auto backend = makeCpuBackend(isa, 2);
-    for (int64_t i = 1; i <= 70; ++i) {
-      checkEncoder(*backend, 1, i, 2, 20, static_cast<uint64_t>(i));
-      checkEncoder(*backend, 2, 9, 3, i, 100u + static_cast<uint64_t>(i));
+    for (const ComputeType type : kTypes) {
+      for (int64_t i = 1; i <= 70; ++i) {
+        checkEncoder(*backend, 1, i, 2, 20, static_cast<uint64_t>(i), type);
+        checkEncoder(*backend, 2, 9, 3, i, 100u + static_cast<uint64_t>(i), type);
+      }
+      checkEncoder(*backend, 1, 197, 3, 64, 7, type);
+      checkEncoder(*backend, 1, 577, 1, 80, 8, type);
     }
-    checkEncoder(*backend, 1, 197, 3, 64, 7);
-    checkEncoder(*backend, 1, 577, 1, 80, 8);
   }
 }
 
@@ -167,20 +178,20 @@ VED_TEST(cached_attention_ignores_hidden_garbage) {
 }
 
 VED_TEST(attention_nan_is_not_hidden) {
-  for (const CpuIsa isa : availableIsas()) {
+  for (const auto& [isa, type] : isasAndTypes()) {
     const auto backend = makeCpuBackend(isa, 2);
     Random random(6);
     const int64_t tokens = 23, width = 2 * 18;
     std::vector<float> qkv(tokens * 3 * width), out(tokens * width);
     random.fill(qkv.data(), qkv.size());
     qkv[11 * 3 * width + 5] = std::numeric_limits<float>::quiet_NaN();  // a query: only its own row and head
-    backend->encoderAttention({qkv.data(), out.data(), 1, tokens, 2, 18, 0.2f});
+    backend->encoderAttention({qkv.data(), out.data(), 1, tokens, 2, 18, 0.2f, type});
     for (int64_t i = 0; i < tokens * width; ++i) CHECK(std::isnan(out[i]) == (i / width == 11 && i % width < 18));
   }
 }
 
 VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
-  for (const CpuIsa isa : availableIsas()) {
+  for (const auto& [isa, type] : isasAndTypes()) {
     Random random(21);
     const int64_t batch = 3, tokens = 83, heads = 2, headDim = 40, image = tokens * heads * headDim;
     std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
@@ -190,7 +201,7 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
     std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
     for (const int threads : {1, 2, 4}) {
       const auto backend = makeCpuBackend(isa, threads);
-      EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f};
+      EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f, type};
       backend->encoderAttention(a);
       CachedAttentionArgs k = d.args;
       k.out = cached.data();

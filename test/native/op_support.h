@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness.h"
@@ -17,6 +18,16 @@ inline std::vector<ops::CpuIsa> availableIsas() {
   for (const ops::CpuIsa isa : {ops::CpuIsa::Scalar, ops::CpuIsa::Avx2, ops::CpuIsa::Avx512, ops::CpuIsa::Neon})
     if (ops::cpuIsaAvailable(isa)) isas.push_back(isa);
   return isas;
+}
+
+constexpr double kBf16Eps = 1.0 / 512;  // 2^-9, unit roundoff of bfloat16
+constexpr ComputeType kTypes[] = {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8};
+
+inline std::vector<std::pair<ops::CpuIsa, ComputeType>> isasAndTypes() {
+  std::vector<std::pair<ops::CpuIsa, ComputeType>> all;
+  for (const ops::CpuIsa isa : availableIsas())
+    for (const ComputeType type : kTypes) all.emplace_back(isa, type);
+  return all;
 }
 
 inline std::string label(ops::CpuIsa isa) { return ops::cpuIsaName(isa); }

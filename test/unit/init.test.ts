@@ -171,7 +171,7 @@ test('fromConfig refuses bad seeds, options and configs', async (t) => {
 
 test('the native side refuses new tensors that make no sense', async (t) => {
   const { spec, source } = buildModelSpec(config(), { files: [], tensors: new Map() }, 'create');
-  const options = { backend: 'cpu', isa: 'auto', threads: 1, maxBatch: 1, fuse: true } as const;
+  const options = { backend: 'cpu', isa: 'auto', dtype: 'float32', threads: 1, maxBatch: 1, fuse: true } as const;
   const load = (change: (copy: typeof source) => void) => {
     const copy = structuredClone(source);
     change(copy);

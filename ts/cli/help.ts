@@ -16,7 +16,7 @@ IMAGE: a file, a folder (its image files, sorted by name, subfolders left out), 
 Model
   --model SOURCE         folder or Hub id; without it the bundled line reader
   --device D             auto, cpu
-  --dtype T              auto, float32
+  --dtype T              auto, float32, bfloat16, int8
   --threads N            compute threads
   --max-batch N          decoder rows held at once
   --revision R, --cache-dir DIR, --local-files-only

@@ -21,7 +21,10 @@ export interface LoadProgress {
 export interface LoadOptions {
   /** 'auto' (default): a usable CUDA device, else the CPU. */
   device?: 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
-  /** 'auto' (default): float32 on the CPU. */
+  /**
+   * Type of weights and of the operands of matrix products; sums, residual stream and norms are float32. 'auto' (default):
+   * float32 on the CPU, which has no float16. In int8 the patch projection and the head stay bfloat16.
+   */
   dtype?: 'auto' | DType;
   /** Compute threads; default: chosen from the machine. */
   threads?: number;
@@ -85,7 +88,7 @@ export function checkLoadOptions(
     reject('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
 }
 
-/** What really runs: this build has the CPU backend in float32. */
+/** What really runs: this build has the CPU backend. */
 export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
   const { device = 'auto', dtype = 'auto' } = options;
   if (device.startsWith('cuda')) {
@@ -94,12 +97,16 @@ export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
       `device: expected a device of this build (cpu), got ${device}: the CUDA backend is not part of it`,
     );
   }
-  if (dtype !== 'auto' && dtype !== 'float32') {
-    throw new UnsupportedError('UNSUPPORTED_DTYPE', `dtype: expected float32 on the CPU, got ${dtype}`);
+  if (dtype === 'float16') {
+    throw new UnsupportedError(
+      'UNSUPPORTED_DTYPE',
+      `dtype: expected float32, bfloat16 or int8 on the CPU, got ${dtype}`,
+    );
   }
   return {
     backend: process.env['VED_BACKEND'] === 'reference' ? 'reference' : 'cpu',
     isa: (process.env['VED_ISA'] as NativeLoadOptions['isa'] | undefined) ?? 'auto',
+    dtype: dtype === 'auto' ? 'float32' : dtype,
     threads: options.threads ?? 0,
     maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
     fuse: process.env['VED_NO_FUSION'] !== '1',

@@ -9,13 +9,14 @@ import { nearest } from '../names';
 import type { NativeLoadOptions, NativeModel } from '../native/contract';
 import { runJob } from '../native/jobs';
 import { loadNative } from '../native/load';
-import { checkLoadOptions, nativeLoadOptions, type LoadOptions } from './inputs';
+import { checkLoadOptions, nativeLoadOptions, type DType, type LoadOptions } from './inputs';
 
 /** Everything a loaded model consists of. */
 export interface Parts extends BuiltModel {
   config: VisionEncoderDecoderConfig;
   generationConfig: GenerationConfig;
   native: NativeModel;
+  dtype: DType;
 }
 
 export interface CreateOptions extends LoadOptions {
@@ -39,6 +40,7 @@ export async function loadFromFolder(source: string, options: LoadOptions, site:
     generationConfig: generationConfigFromFiles(generationJson, withDecoderDefaults(config)),
     ...built,
     native,
+    dtype: load.dtype,
   };
 }
 
@@ -118,6 +120,7 @@ export async function createFromConfig(
     generationConfig: generationConfigFromFiles(undefined, withDecoderDefaults(config)),
     ...built,
     native,
+    dtype: load.dtype,
   };
 }
 

@@ -10,6 +10,7 @@ export interface NativeTensor {
 export interface NativeLoadOptions {
   backend: 'cpu' | 'reference';
   isa: 'auto' | 'scalar' | 'avx2' | 'avx512' | 'neon';
+  dtype: 'float32' | 'bfloat16' | 'int8';
   threads: number; // 0: chosen from the machine
   maxBatch: number; // decoder rows held at once
   fuse: boolean;

@@ -11,10 +11,12 @@ namespace {
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t padded(int64_t n, int64_t unit) { return ceilDiv(n, unit) * unit; }
 
-// One (image, head), some of its queries. Keys become panels over the positions, values panels over the head's width;
-// a tile of queries then needs a strip [MR, tokens] of scores and no more.
+// One (image, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles of rows
+// and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte
+// elements.
 struct EncoderHead {
   const KernelTable& kernels;
+  const AttentionKernels& ops;
   const EncoderAttentionArgs& a;
   const float* q;  // first query of the head, row stride ld
   int64_t ld;
@@ -22,72 +24,77 @@ struct EncoderHead {
   int64_t head;
 
   int64_t nr() const { return kernels.panelWidth; }
-  int64_t stripWidth() const { return padded(a.tokens, nr()); }
-  int64_t keyFloats() const { return stripWidth() * a.headDim + kPackSlack; }
-  int64_t valueFloats() const { return padded(a.headDim, nr()) * a.tokens; }
-  int64_t queryFloats() const { return padded(kernels.tileRows * a.headDim + kPackSlack, 16); }
-  int64_t stripFloats() const { return kernels.tileRows * stripWidth(); }
-  int64_t weightFloats() const { return kernels.tileRows * a.tokens + kPackSlack; }
-  int64_t scratchFloats() const {
-    return padded(keyFloats(), 16) + padded(valueFloats(), 16) + queryFloats() + padded(stripFloats(), 16) +
-           weightFloats();
+  int64_t keyTiles() const { return ceilDiv(a.tokens, kernels.tileRows); }
+  int64_t valueTiles() const { return ceilDiv(a.headDim, kernels.tileRows); }
+  int64_t keySize() const { return a.tokens * ops.gemm->elements(a.headDim) + keyTiles() * kPackSlack; }
+  int64_t valueSize() const { return a.headDim * ops.gemm->elements(a.tokens) + valueTiles() * kPackSlack; }
+  int64_t laneSize() const { return ops.gemm->units(a.headDim) * nr() + kPackSlack; }
+  int64_t stripSize() const { return a.tokens * nr(); }
+  int64_t weightSize() const { return ops.gemm->units(a.tokens) * nr(); }
+  int64_t sumSize() const { return a.headDim * nr(); }
+  int64_t biasSize() const { return a.bias ? 2 * a.tokens * nr() + kPackSlack : 0; }
+  int64_t scratchSize() const {
+    return padded(keySize(), 16) + padded(valueSize(), 16) + padded(laneSize(), 16) + stripSize() + weightSize() +
+           sumSize() + biasSize();
   }
 
-  void packKeys(float* keys) const {
+  float* keyTile(float* keys, int64_t tile, int64_t row) const {
+    return keys + row * ops.gemm->elements(a.headDim) + tile * kPackSlack;
+  }
+  float* valueTile(float* values, int64_t tile, int64_t column) const {
+    return values + column * ops.gemm->elements(a.tokens) + tile * kPackSlack;
+  }
+  static int64_t begin(int64_t size, int64_t tile, int64_t tiles) { return size * tile / tiles; }
+
+  void packKeysAndValues(float* keys, float* values) const {
     const float* k = q + a.heads * a.headDim;
-    for (int64_t t = 0; t < a.tokens; t += nr())
-      kernels.packRows(k + t * ld, ld, std::min(nr(), a.tokens - t), a.headDim, keys + t * a.headDim, nr());
-  }
-
-  void packValues(float* values) const {
-    const float* v = q + 2 * a.heads * a.headDim;
-    for (int64_t d = 0; d < a.headDim; d += nr()) {
-      const int64_t columns = std::min(nr(), a.headDim - d);
-      float* panel = values + d * a.tokens;
-      for (int64_t t = 0; t < a.tokens; ++t) {
-        std::memcpy(panel + t * nr(), v + t * ld + d, static_cast<size_t>(columns) * sizeof(float));
-        std::fill(panel + t * nr() + columns, panel + (t + 1) * nr(), 0.0f);
-      }
+    const float* v = k + a.heads * a.headDim;
+    for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
+      const int64_t row = begin(a.tokens, t, n), rows = begin(a.tokens, t + 1, n) - row;
+      ops.gemm->packOperand(k + row * ld, ld, rows, a.headDim, keyTile(keys, t, row), nullptr);
+    }
+    for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
+      const int64_t column = begin(a.headDim, t, n), columns = begin(a.headDim, t + 1, n) - column;
+      ops.packValues(v + column, ld, a.tokens, columns, valueTile(values, t, column));
     }
   }
 
-  void mix(const float* weights, const float* values, int64_t row, int64_t rows) const {
-    alignas(64) float tile[kMaxTileRows * kMaxPanelWidth];
-    const int64_t width = a.heads * a.headDim;
-    for (int64_t d = 0; d < a.headDim; d += nr()) {
-      const int64_t columns = std::min(nr(), a.headDim - d);
-      const bool whole = columns == nr();
-      float* to = out + row * width + d;
-      kernels.panel[rows](weights, values + d * a.tokens, a.tokens, whole ? to : tile, whole ? width : nr(), values, 0);
-      for (int64_t i = 0; !whole && i < rows; ++i)
-        std::memcpy(to + i * width, tile + i * nr(), static_cast<size_t>(columns) * sizeof(float));
-    }
+  // strip = scale * strip + bias. The biases of a query lie in a row over the keys: gathered row by row, then
+  // transposed.
+  void addBias(int64_t row, int64_t rows, float* strip, float* scratch) const {
+    float* panel = scratch + rows * a.tokens;
+    std::fill(scratch, panel, 0.0f);
+    for (int64_t i = 0; i < rows; ++i) addRelativeBias(*a.bias, head, row + i, 0.0f, scratch + i * a.tokens);
+    kernels.packRows(scratch, a.tokens, rows, a.tokens, panel, nr());
+    for (int64_t t = 0; t < a.tokens; ++t)
+      for (int64_t i = 0; i < rows; ++i) strip[t * nr() + i] = a.scale * strip[t * nr() + i] + panel[t * nr() + i];
   }
 
   void run(int64_t firstRow, int64_t lastRow, float* scratch) const {
     float* keys = scratch;
-    float* values = keys + padded(keyFloats(), 16);
-    float* query = values + padded(valueFloats(), 16);
-    float* strip = query + queryFloats();
-    float* weights = strip + padded(stripFloats(), 16);
-    // Lanes behind the last position are computed and ignored, but must not be uninitialised memory.
-    const int64_t lastPanel = (stripWidth() - nr()) * a.headDim;
-    std::fill(keys + lastPanel, keys + keyFloats(), 0.0f);
-    packKeys(keys);
-    packValues(values);
-    const int64_t count = lastRow - firstRow, tiles = ceilDiv(count, kernels.tileRows);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t row = firstRow + count * t / tiles, rows = firstRow + count * (t + 1) / tiles - row;
-      kernels.packRows(q + row * ld, ld, rows, a.headDim, query, rows);
-      for (int64_t n = 0; n < a.tokens; n += nr())
-        kernels.panel[rows](query, keys + n * a.headDim, a.headDim, strip + n, stripWidth(), keys, 0);
-      for (int64_t i = 0; i < rows; ++i) {
-        float* scores = strip + i * stripWidth();
-        if (a.bias) addRelativeBias(*a.bias, head, row + i, a.scale, scores);
-        kernels.softmaxRow(scores, a.tokens, a.bias ? 1.0f : a.scale);
+    float* values = keys + padded(keySize(), 16);
+    float* lanes = values + padded(valueSize(), 16);
+    float* strip = lanes + padded(laneSize(), 16);
+    float* weights = strip + stripSize();
+    float* sums = weights + weightSize();
+    packKeysAndValues(keys, values);
+    for (int64_t row = firstRow; row < lastRow; row += nr()) {
+      const int64_t rows = std::min(nr(), lastRow - row);
+      const auto& multiply = 2 * rows <= nr() ? ops.gemm->half : ops.gemm->panel;
+      ops.packLanes(q + row * ld, ld, rows, a.headDim, lanes);
+      for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
+        const int64_t key = begin(a.tokens, t, n), count = begin(a.tokens, t + 1, n) - key;
+        multiply[count](keyTile(keys, t, key), lanes, ops.gemm->units(a.headDim), strip + key * nr(), nr(), lanes, 0);
       }
-      kernels.packRows(strip, stripWidth(), rows, a.tokens, weights, rows);
-      mix(weights, values, row, rows);
+      alignas(64) float inverse[kMaxPanelWidth];
+      if (a.bias) addBias(row, rows, strip, sums + sumSize());
+      ops.softmax(strip, a.tokens, rows, a.bias ? 1.0f : a.scale, weights, inverse);
+      for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
+        const int64_t column = begin(a.headDim, t, n), count = begin(a.headDim, t + 1, n) - column;
+        multiply[count](valueTile(values, t, column), weights, ops.gemm->units(a.tokens), sums + column * nr(), nr(),
+                        weights, 0);
+      }
+      kernels.storeQueries(sums, a.headDim, rows, inverse, out + row * a.heads * a.headDim, a.heads * a.headDim);
     }
   }
 };
@@ -97,19 +104,22 @@ struct EncoderHead {
 void CpuBackend::encoderAttention(const EncoderAttentionArgs& a) {
   const int64_t pairs = a.batch * a.heads, width = a.heads * a.headDim;
   if (pairs <= 0 || a.tokens <= 0) return;
+  const bool narrow = a.type != ComputeType::Float32 && kernels_->attentionBf16.gemm;
+  const AttentionKernels& ops = narrow ? kernels_->attentionBf16 : kernels_->attentionF32;
   // With fewer heads than threads want, queries are split too; every part packs the keys again.
   const int64_t wanted = threads() == 1 ? 1 : ceilDiv(4 * threads(), pairs);
-  const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, a.tokens / (4 * kernels_->tileRows)));
+  const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, a.tokens / (2 * kernels_->panelWidth)));
   pool_.parallelFor(pairs * parts, [&](int64_t index, int worker) {
     const int64_t pair = index / parts, part = index % parts, image = pair / a.heads, head = pair % a.heads;
-    const EncoderHead job{*kernels_,
-                          a,
-                          a.qkv + image * a.tokens * 3 * width + head * a.headDim,
-                          3 * width,
-                          a.out + image * a.tokens * width + head * a.headDim,
+    const EncoderHead job{*kernels_, ops,
+                          a,         a.qkv + image * a.tokens * 3 * width + head * a.headDim,
+                          3 * width, a.out + image * a.tokens * width + head * a.headDim,
                           head};
-    float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(job.scratchFloats()));
-    job.run(a.tokens * part / parts, a.tokens * (part + 1) / parts, scratch);
+    float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(job.scratchSize()));
+    // Parts are whole panels.
+    const int64_t panels = ceilDiv(a.tokens, job.nr());
+    const int64_t first = panels * part / parts, last = panels * (part + 1) / parts;
+    job.run(first * job.nr(), std::min(a.tokens, last * job.nr()), scratch);
   });
 }
 

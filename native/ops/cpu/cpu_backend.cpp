@@ -14,6 +14,28 @@ CpuBackend::CpuBackend(const KernelTable& kernels, int threads)
 
 namespace {
 
+#if defined(__x86_64__) || defined(_M_X64)
+// The base set with what this processor has beyond it. Constant once made.
+const cpu::KernelTable* avx2Table(const CpuFeatures& features) {
+  static const cpu::KernelTable table = [&] {
+    cpu::KernelTable t = cpu::kKernelsAvx2;
+    if (features.avxVnni) t.int8 = cpu::kInt8AvxVnni;
+    return t;
+  }();
+  return features.avx2 ? &table : nullptr;
+}
+
+const cpu::KernelTable* avx512Table(const CpuFeatures& features) {
+  static const cpu::KernelTable table = [&] {
+    cpu::KernelTable t = cpu::kKernelsAvx512;
+    if (features.avx512Bf16) t.bf16 = cpu::kBf16Avx512, t.attentionBf16 = cpu::kAttentionBf16Avx512;
+    if (features.avx512Vnni) t.int8 = cpu::kInt8Avx512;
+    return t;
+  }();
+  return features.avx512 ? &table : nullptr;
+}
+#endif
+
 const cpu::KernelTable* tableOf(CpuIsa isa) {
   const CpuFeatures features = detectCpuFeatures();
   static_cast<void>(features);
@@ -24,9 +46,9 @@ const cpu::KernelTable* tableOf(CpuIsa isa) {
       return &cpu::kKernelsScalar;
 #if defined(__x86_64__) || defined(_M_X64)
     case CpuIsa::Avx2:
-      return features.avx2 ? &cpu::kKernelsAvx2 : nullptr;
+      return avx2Table(features);
     case CpuIsa::Avx512:
-      return features.avx512 ? &cpu::kKernelsAvx512 : nullptr;
+      return avx512Table(features);
 #elif defined(__aarch64__) || defined(_M_ARM64)
     case CpuIsa::Neon:
       return features.neon ? &cpu::kKernelsNeon : nullptr;

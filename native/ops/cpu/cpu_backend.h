@@ -5,30 +5,9 @@
 #include "core/aligned.h"
 #include "core/thread_pool.h"
 #include "ops/backend.h"
-#include "ops/cpu/kernel_table.h"
+#include "ops/cpu/cpu_weight.h"
 
 namespace ved::ops::cpu {
-
-// Weights in panels [ceil(out / NR)][in][NR]; lanes behind the last output are zero.
-class CpuWeight final : public LinearWeight {
- public:
-  CpuWeight(const KernelTable& kernels, int64_t in, int64_t out, bool hasBias);
-  size_t bytes() const override { return (panels_.size() + bias_.size()) * sizeof(float); }
-  void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
-                int64_t outStride, int64_t inStride) override;
-  void setBias(int64_t outBegin, int64_t outCount, const float* data) override;
-
-  int64_t panelCount() const { return panelCount_; }
-  int64_t panelFloats() const { return in * kernels_->panelWidth; }
-  const float* panel(int64_t index) const { return panels_.data() + index * panelFloats(); }
-  const float* bias() const { return bias_.data(); }
-
- private:
-  const KernelTable* kernels_;
-  int64_t panelCount_;
-  AlignedFloats panels_;
-  AlignedFloats bias_;
-};
 
 class CpuBackend final : public Backend {
  public:
@@ -37,7 +16,7 @@ class CpuBackend final : public Backend {
   bool fusesEpilogues() const override { return true; }
   int threads() const override { return pool_.threads(); }
 
-  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) override;
+  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override;
   const float* biasOf(const LinearWeight& weight) const override;
 
   void linear(const LinearArgs&) override;
@@ -69,7 +48,8 @@ class CpuBackend final : public Backend {
 
   const KernelTable* kernels_;
   ThreadPool pool_;
-  AlignedFloats packed_;                // the rows of the linear op in progress, in tiles
+  AlignedFloats packed_;                // the rows of the linear op in progress, in tiles of 4-byte elements
+  AlignedFloats rowScale_;              // and their scales, in int8
   std::vector<AlignedFloats> scratch_;  // by worker
 };
 

@@ -11,12 +11,43 @@ inline constexpr int kMaxPanelWidth = 32;
 // Packed buffers need this many floats behind their end: packRows stores whole vectors.
 inline constexpr int64_t kPackSlack = 16;
 
-// c[i, n] = sum_k a[k * MR + i] * b[k * panelWidth + n], summed in the order of k in one accumulator per element:
-// the result of a row depends neither on MR nor on its neighbours. `prefetch` is what comes next (lines of 64 bytes).
-using PanelKernel = void (*)(const float* a, const float* b, int64_t k, float* c, int64_t ldc, const float* prefetch,
-                             int64_t prefetchLines);
+// The product of a packed tile of rows and a panel of weights, for every element type:
+//   weights  [units][panelWidth]    one unit of 4 bytes holds `unit` consecutive k of one output
+//   operand  [units][parts][MR]     elements of 4 bytes, broadcast one by one
+//   c        [MR][ldc]              float32 sums, or int32 sums for int8
+// Summed in the order of k in one accumulator per element: the result of a row depends neither on MR nor on its
+// neighbours. `prefetch` is what comes next (lines of 64 bytes).
+using PanelKernel = void (*)(const void* operand, const void* weights, int64_t units, void* c, int64_t ldc,
+                             const void* prefetch, int64_t prefetchLines);
 
-// y[i, n] = act(tile[i * panelWidth + n] + bias[n]) + residual[i, n] for n < columns <= panelWidth
+struct GemmKernels {
+  int unit;                             // k per unit of weights
+  int parts;                            // elements of the operand per unit
+  int32_t zeroPoint;                    // int8: what the operand's integers are shifted by
+  PanelKernel panel[kMaxTileRows + 1];  // by MR
+  PanelKernel half[kMaxTileRows + 1];   // by MR: the first half of the panel's lanes alone
+  // rows of x -> operand; rowScale[r] = sx of the row (int8 only). Padding k count as zero.
+  void (*packOperand)(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float* rowScale);
+
+  int64_t units(int64_t k) const { return (k + unit - 1) / unit; }
+  int64_t elements(int64_t k) const { return units(k) * parts; }
+};
+
+// Encoder attention with panelWidth queries side by side in the lanes of a panel. Elements as in GemmKernels of the
+// same type.
+struct AttentionKernels {
+  const GemmKernels* gemm;  // nullptr: this type has none
+  // queries (rows of x) -> weights [units(k)][panelWidth]; lanes behind the last row are zero
+  void (*packLanes)(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out);
+  // columns of v -> operand over the keys: element (key, column)
+  void (*packValues)(const float* v, int64_t ldv, int64_t keys, int64_t columns, void* out);
+  // scores [keys][panelWidth] -> panel of exp(scale * (score - max over keys)); may be in place for float32.
+  // inverse[lane] = 1 / sum of the lane's exponentials. scale >= 0.
+  void (*softmax)(const float* scores, int64_t keys, int64_t lanes, float scale, void* panel, float* inverse);
+};
+
+// y[i, n] = act(tile[i * panelWidth + n] + bias[n]) + residual[i, n] for n < columns <= panelWidth; in int8
+// (tile - offset[n]) * rowScale[i] * columnScale[n] takes the place of tile.
 struct EpilogueArgs {
   const float* tile;
   int64_t rows;
@@ -26,15 +57,24 @@ struct EpilogueArgs {
   int64_t ldr;
   float* y;
   int64_t ldy;
+  const float* rowScale = nullptr;     // int8, else nullptr
+  const float* columnScale = nullptr;  // padded
+  const int32_t* offset = nullptr;     // padded
 };
 
 struct KernelTable {
   const char* name;
-  int tileRows;                         // largest MR
-  int panelWidth;                       // NR
-  PanelKernel panel[kMaxTileRows + 1];  // by MR
+  int tileRows;    // largest MR
+  int panelWidth;  // NR
+  GemmKernels f32, bf16, int8;
+  AttentionKernels attentionF32, attentionBf16;
   // out[k * stride + r] = x[r * ldx + k]; lanes between rows and the next whole vector are overwritten
   void (*packRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t stride);
+  // out[l * ldo + d] = sums[d * panelWidth + l] * inverse[l], l < lanes, d < headDim
+  void (*storeQueries)(const float* sums, int64_t headDim, int64_t lanes, const float* inverse, float* out,
+                       int64_t ldo);
+  // out[i] = the bfloat16 of x[2 i] and, in the upper half, of x[2 i + 1]; 0 behind the end
+  void (*roundPairs)(const float* x, int64_t k, uint32_t* out);
   void (*epilogue)(const EpilogueArgs&, Activation);
   void (*activate)(float* y, int64_t n, Activation);
   void (*layerNormRow)(const float* x, float* y, int64_t width, const float* gamma, const float* beta, float eps);
@@ -42,12 +82,20 @@ struct KernelTable {
   // One (token, head); scores holds lengthOfToken[token] floats.
   void (*cachedAttention)(const CachedAttentionArgs&, int64_t token, int64_t head, float* scores);
   RowSummary (*summarizeRow)(const float* logits, int64_t vocab);
+
+  const GemmKernels& gemm(ComputeType type) const {
+    return type == ComputeType::Float32 ? f32 : type == ComputeType::BFloat16 ? bf16 : int8;
+  }
 };
 
 extern const KernelTable kKernelsScalar;
 #if defined(__x86_64__) || defined(_M_X64)
 extern const KernelTable kKernelsAvx2;
 extern const KernelTable kKernelsAvx512;
+extern const GemmKernels kBf16Avx512;  // with AVX512_BF16
+extern const AttentionKernels kAttentionBf16Avx512;
+extern const GemmKernels kInt8Avx512;  // with AVX512_VNNI
+extern const GemmKernels kInt8AvxVnni;
 #elif defined(__aarch64__) || defined(_M_ARM64)
 extern const KernelTable kKernelsNeon;
 #endif

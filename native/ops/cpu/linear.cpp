@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "ops/cpu/cpu_backend.h"
 
@@ -15,23 +14,23 @@ int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // How one linear op is cut: rows into tiles of at most MR, tiles into blocks that fit L2, panels into groups;
 // a task is one (block, group).
 struct Cut {
-  int64_t rows, in;
+  int64_t rows, elements;  // elements of 4 bytes per packed row
   int64_t tiles, tilesPerBlock, blocks, groups;
 
   int64_t firstRow(int64_t tile) const { return rows * tile / tiles; }
   // Tiles are padded: packRows stores whole vectors.
-  int64_t packedOffset(int64_t tile) const { return firstRow(tile) * in + tile * kPackSlack; }
-  int64_t packedFloats() const { return rows * in + tiles * kPackSlack; }
+  int64_t packedOffset(int64_t tile) const { return firstRow(tile) * elements + tile * kPackSlack; }
+  int64_t packedElements() const { return rows * elements + tiles * kPackSlack; }
 };
 
 Cut cutOf(const KernelTable& kernels, const CpuWeight& weight, int64_t rows, int threads) {
-  Cut c{rows, weight.in, ceilDiv(rows, kernels.tileRows), 0, 0, 0};
-  const int64_t tileBytes = std::max<int64_t>(1, weight.in * ceilDiv(rows, c.tiles) * 4);
+  Cut c{rows, weight.gemm().elements(weight.in), ceilDiv(rows, kernels.tileRows), 0, 0, 0};
+  const int64_t tileBytes = std::max<int64_t>(1, c.elements * ceilDiv(rows, c.tiles) * 4);
   c.tilesPerBlock = std::max<int64_t>(4, kPackedBlockBytes / tileBytes);
   c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
   c.tilesPerBlock = ceilDiv(c.tiles, c.blocks);
   c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
-  const bool alone = threads == 1 || rows * weight.in * weight.out < kWorthWaking;
+  const bool alone = threads == 1 || rows * weight.units() * weight.out < kWorthWaking;
   c.groups = alone ? 1 : std::min(weight.panelCount(), std::max<int64_t>(1, ceilDiv(8 * threads, c.blocks)));
   return c;
 }
@@ -50,7 +49,8 @@ struct Task {
   const CpuWeight& weight;
   const LinearArgs& args;
   const Cut& cut;
-  const float* packed;
+  const float* packed;    // elements of 4 bytes
+  const float* rowScale;  // int8, else nullptr
 
   void tile(int64_t p, int64_t t, const float* prefetch, int64_t prefetchLines) const {
     alignas(64) float out[kMaxTileRows * kMaxPanelWidth];
@@ -63,10 +63,15 @@ struct Task {
                    args.residual ? args.residual + row * args.ldr + column : nullptr,
                    args.ldr,
                    args.y + row * args.ldy + column,
-                   args.ldy};
+                   args.ldy,
+                   rowScale ? rowScale + row : nullptr,
+                   rowScale ? weight.scale() + column : nullptr,
+                   rowScale ? weight.offset() + column : nullptr};
     prefetchTile(e.y, e.ldy, rows, e.columns);  // 5 % of an encoder layer: stores would wait for their lines
-    kernels.panel[rows](packed + cut.packedOffset(t), weight.panel(p), weight.in, out, kernels.panelWidth, prefetch,
-                        prefetchLines);
+    const GemmKernels& gemm = weight.gemm();
+    const PanelKernel multiply = 2 * e.columns <= kernels.panelWidth ? gemm.half[rows] : gemm.panel[rows];
+    multiply(packed + cut.packedOffset(t), weight.panel(p), weight.units(), out, kernels.panelWidth, prefetch,
+             prefetchLines);
     kernels.epilogue(e, args.activation);
   }
 
@@ -76,7 +81,7 @@ struct Task {
     const int64_t firstTile = block * cut.tilesPerBlock, lastTile = std::min(cut.tiles, firstTile + cut.tilesPerBlock);
     const int64_t firstPanel = weight.panelCount() * group / cut.groups;
     const int64_t lastPanel = weight.panelCount() * (group + 1) / cut.groups;
-    const int64_t lines = ceilDiv(weight.panelFloats(), 16 * (lastTile - firstTile));
+    const int64_t lines = ceilDiv(weight.panelUnits(), 16 * (lastTile - firstTile));
     const bool alone = lastTile - firstTile == 1;
     for (int64_t p = firstPanel; p < lastPanel; ++p)
       for (int64_t t = firstTile; t < lastTile; ++t) {
@@ -89,41 +94,8 @@ struct Task {
 
 }  // namespace
 
-CpuWeight::CpuWeight(const KernelTable& kernels, int64_t inSize, int64_t outSize, bool withBias)
-    : kernels_(&kernels), panelCount_(ceilDiv(outSize, kernels.panelWidth)) {
-  in = inSize;
-  out = outSize;
-  hasBias = withBias;
-  panels_ = AlignedFloats(static_cast<size_t>(panelCount_ * panelFloats() + kPackSlack));
-  bias_ = AlignedFloats(static_cast<size_t>(panelCount_ * kernels.panelWidth));
-  if (panels_.size()) std::memset(panels_.data(), 0, panels_.size() * sizeof(float));
-  if (bias_.size()) std::memset(bias_.data(), 0, bias_.size() * sizeof(float));
-}
-
-void CpuWeight::setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
-                         int64_t outStride, int64_t inStride) {
-  const int64_t width = kernels_->panelWidth, outEnd = outBegin + outCount;
-  for (int64_t n = outBegin; n < outEnd;) {
-    const int64_t p = n / width, lane = n % width, lanes = std::min(width - lane, outEnd - n);
-    float* to = panels_.data() + p * panelFloats() + inBegin * width + lane;
-    const float* from = data + (n - outBegin) * outStride;
-    // packRows overwrites neighbouring lanes, so only where the block fills all of a full panel.
-    if (inStride == 1 && lanes == width) {
-      kernels_->packRows(from, outStride, lanes, inCount, to, width);
-    } else {
-      for (int64_t k = 0; k < inCount; ++k)
-        for (int64_t i = 0; i < lanes; ++i) to[k * width + i] = from[i * outStride + k * inStride];
-    }
-    n += lanes;
-  }
-}
-
-void CpuWeight::setBias(int64_t outBegin, int64_t outCount, const float* data) {
-  std::copy(data, data + outCount, bias_.data() + outBegin);
-}
-
-std::unique_ptr<LinearWeight> CpuBackend::makeLinear(int64_t in, int64_t out, bool hasBias) {
-  return std::make_unique<CpuWeight>(*kernels_, in, out, hasBias);
+std::unique_ptr<LinearWeight> CpuBackend::makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) {
+  return std::make_unique<CpuWeight>(*kernels_, in, out, hasBias, type);
 }
 
 const float* CpuBackend::biasOf(const LinearWeight& weight) const {
@@ -134,17 +106,20 @@ void CpuBackend::linear(const LinearArgs& a) {
   const auto& weight = static_cast<const CpuWeight&>(*a.weight);
   if (a.rows <= 0 || weight.out <= 0) return;
   const Cut cut = cutOf(*kernels_, weight, a.rows, threads());
-  float* packed = packed_.atLeast(static_cast<size_t>(cut.packedFloats()));
+  float* packed = packed_.atLeast(static_cast<size_t>(cut.packedElements()));
+  float* rowScale =
+      weight.type == ComputeType::Int8 ? rowScale_.atLeast(static_cast<size_t>(a.rows + kPackSlack)) : nullptr;
   auto pack = [&](int64_t t, int) {
     const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
-    kernels_->packRows(a.x + row * a.ldx, a.ldx, rows, weight.in, packed + cut.packedOffset(t), rows);
+    weight.gemm().packOperand(a.x + row * a.ldx, a.ldx, rows, weight.in, packed + cut.packedOffset(t),
+                              rowScale ? rowScale + row : nullptr);
   };
   if (cut.groups == 1 && cut.blocks == 1) {
     for (int64_t t = 0; t < cut.tiles; ++t) pack(t, 0);
   } else {
     pool_.parallelFor(cut.tiles, pack);
   }
-  const Task task{*kernels_, weight, a, cut, packed};
+  const Task task{*kernels_, weight, a, cut, packed, rowScale};
   pool_.parallelFor(cut.blocks * cut.groups, [&](int64_t index, int) { task.run(index); });
 }
 

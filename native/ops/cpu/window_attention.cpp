@@ -111,7 +111,7 @@ class WindowHead {
     const float* keys = scratch_ + l_.keys;
     l_.kernels.packRows(scratch_ + l_.gathered + first * dim, dim, rows, dim, query, rows);
     for (int64_t n = 0; n < l_.cells; n += l_.nr)
-      l_.kernels.panel[rows](query, keys + n * dim, dim, strip + n, l_.stripWidth, keys, 0);
+      l_.kernels.f32.panel[rows](query, keys + n * dim, dim, strip + n, l_.stripWidth, keys, 0);
     for (int64_t i = 0; i < rows; ++i) {
       float* scores = strip + i * l_.stripWidth;
       addRelativeBias(a_.bias, head_, first + i, a_.scale[head_], scores);
@@ -127,7 +127,7 @@ class WindowHead {
     const int64_t width = a_.heads * a_.headDim;
     for (int64_t d = 0; d < a_.headDim; d += l_.nr) {
       const float* values = scratch_ + l_.values + d * l_.cells;
-      l_.kernels.panel[rows](weights, values, l_.cells, tile, l_.nr, values, 0);
+      l_.kernels.f32.panel[rows](weights, values, l_.cells, tile, l_.nr, values, 0);
       const size_t bytes = static_cast<size_t>(std::min(l_.nr, a_.headDim - d)) * sizeof(float);
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t t = token(first + i);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ops/reference/reference.h"
@@ -6,13 +8,28 @@ namespace ved::ops {
 
 namespace {
 
+// A row of factors as the type has them (see linear.h).
+std::vector<double> rounded(const float* x, int64_t n, ComputeType type) {
+  std::vector<double> row(x, x + n);
+  if (type == ComputeType::BFloat16)
+    for (int64_t i = 0; i < n; ++i) row[i] = bfloat16ToFloat(bfloat16Bits(x[i]));
+  if (type != ComputeType::Int8) return row;
+  float top = 0, probe = 0;
+  for (int64_t i = 0; i < n; ++i) top = std::max(top, std::fabs(x[i])), probe += x[i] * 0.0f;
+  const float inverse = top > 1e-30f ? 127.0f / top : 0.0f;
+  for (int64_t i = 0; i < n; ++i)
+    row[i] = probe == 0.0f ? std::nearbyint(x[i] * inverse) * (static_cast<double>(top) / 127.0) : std::nan("");
+  return row;
+}
+
 class ReferenceWeight final : public LinearWeight {
  public:
-  ReferenceWeight(int64_t inSize, int64_t outSize, bool withBias)
+  ReferenceWeight(int64_t inSize, int64_t outSize, bool withBias, ComputeType kind)
       : w(static_cast<size_t>(inSize * outSize)), bias(static_cast<size_t>(outSize)) {
     in = inSize;
     out = outSize;
     hasBias = withBias;
+    type = kind;
   }
   size_t bytes() const override { return (w.size() + bias.size()) * sizeof(float); }
   void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
@@ -22,6 +39,13 @@ class ReferenceWeight final : public LinearWeight {
   }
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override {
     for (int64_t i = 0; i < outCount; ++i) bias[outBegin + i] = data[i];
+  }
+  void seal() override {
+    if (type == ComputeType::Float32) return;
+    for (int64_t n = 0; n < out; ++n) {
+      const std::vector<double> row = rounded(w.data() + n * in, in, type);
+      std::transform(row.begin(), row.end(), w.begin() + n * in, [](double v) { return static_cast<float>(v); });
+    }
   }
 
   std::vector<float> w;  // [out, in]
@@ -34,8 +58,8 @@ class ReferenceBackend final : public Backend {
   bool fusesEpilogues() const override { return false; }
   int threads() const override { return 1; }
 
-  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias) override {
-    return std::make_unique<ReferenceWeight>(in, out, hasBias);
+  std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override {
+    return std::make_unique<ReferenceWeight>(in, out, hasBias, type);
   }
   const float* biasOf(const LinearWeight& weight) const override {
     return static_cast<const ReferenceWeight&>(weight).bias.data();
@@ -43,16 +67,17 @@ class ReferenceBackend final : public Backend {
 
   void linear(const LinearArgs& a) override {
     const auto& weight = static_cast<const ReferenceWeight&>(*a.weight);
-    for (int64_t m = 0; m < a.rows; ++m)
+    for (int64_t m = 0; m < a.rows; ++m) {
+      const std::vector<double> x = rounded(a.x + m * a.ldx, weight.in, weight.type);
       for (int64_t n = 0; n < weight.out; ++n) {
         double sum = 0;
-        for (int64_t k = 0; k < weight.in; ++k)
-          sum += static_cast<double>(a.x[m * a.ldx + k]) * weight.w[n * weight.in + k];
+        for (int64_t k = 0; k < weight.in; ++k) sum += x[k] * weight.w[n * weight.in + k];
         if (a.useBias) sum += weight.bias[n];
         sum = reference::activation(sum, a.activation);
         if (a.residual) sum += a.residual[m * a.ldr + n];
         a.y[m * a.ldy + n] = static_cast<float>(sum);
       }
+    }
   }
   void layerNorm(const LayerNormArgs& a) override { reference::layerNorm(a); }
   void encoderAttention(const EncoderAttentionArgs& a) override { reference::encoderAttention(a); }

@@ -1,7 +1,8 @@
-// The matrix kernels on Vec: register tiles, packing, epilogue. Included once per ISA (see math.inc.h).
+// The matrix kernels: register tiles and packing. Included once per ISA (see math.inc.h).
 #pragma once
-#include "ops/cpu/isa/math.inc.h"
-#include "ops/cpu/kernel_table.h"
+#include <math.h>
+
+#include "ops/cpu/isa/dot.inc.h"
 
 #if defined(_MSC_VER)
 #define VED_UNROLL
@@ -15,38 +16,47 @@ namespace ved::ops::cpu {
 namespace {
 
 constexpr int kPanel = Vec::kWidth * Vec::kPanelVectors;
-constexpr int kLineFloats = 16;
-constexpr int kPanelLines = (kPanel + kLineFloats - 1) / kLineFloats;
-constexpr int kStreamAhead = 1024;  // floats: 4 KiB
+constexpr int kLine = 16;  // elements of 4 bytes in a cache line
+constexpr int kPanelLines = (kPanel + kLine - 1) / kLine;
+constexpr int kStreamAhead = 1024;  // elements: 4 KiB
+
+inline void prefetchNear(const uint32_t* p) { Vec::prefetch(reinterpret_cast<const float*>(p)); }
+inline void prefetchFar(const uint32_t* p) { Vec::prefetchFar(reinterpret_cast<const float*>(p)); }
 
 // One k step per loop body: with more, compilers hoist the broadcasts and spill the accumulators.
-template <int MR>
-void panelKernel(const float* a, const float* b, int64_t k, float* c, int64_t ldc, const float* prefetch,
+template <class Dot, int MR, int V>
+void panelKernel(const void* operand, const void* weights, int64_t units, void* c, int64_t ldc, const void* prefetch,
                  int64_t prefetchLines) {
-  Vec acc[MR][Vec::kPanelVectors];
+  const auto* a = static_cast<const uint32_t*>(operand);
+  const auto* b = static_cast<const uint32_t*>(weights);
+  const auto* next = static_cast<const uint32_t*>(prefetch);
+  typename Dot::Sum sum[MR][V];
   VED_UNROLL
   for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < Vec::kPanelVectors; ++j) acc[i][j] = Vec::zero();
-  const bool stream = MR <= 4 || !prefetch;  // few rows per weight: memory bound, so run ahead in this panel
-  for (int64_t step = 0; step < k; ++step) {
+    for (int j = 0; j < V; ++j) sum[i][j] = Dot::zero();
+  const bool stream = MR <= 4 || !next;  // few rows per weight: memory bound, so run ahead in this panel
+  for (int64_t step = 0; step < units; ++step) {
     if (stream) {
-      for (int line = 0; line < kPanelLines; ++line) Vec::prefetch(b + kStreamAhead + line * kLineFloats);
+      for (int line = 0; line < kPanelLines; ++line) prefetchNear(b + kStreamAhead + line * kLine);
     } else if (step < prefetchLines) {
-      Vec::prefetchFar(prefetch + step * kLineFloats);
+      prefetchFar(next + step * kLine);
     }
-    Vec w[Vec::kPanelVectors];
-    for (int j = 0; j < Vec::kPanelVectors; ++j) w[j] = Vec::load(b + j * Vec::kWidth);
     VED_UNROLL
-    for (int i = 0; i < MR; ++i) {
-      const Vec x = Vec::set1(a[i]);
-      for (int j = 0; j < Vec::kPanelVectors; ++j) acc[i][j] = Vec::fma(x, w[j], acc[i][j]);
+    for (int part = 0; part < Dot::kParts; ++part) {
+      decltype(Dot::weights(b, 0)) w[V];
+      for (int j = 0; j < V; ++j) w[j] = Dot::weights(b + j * Dot::kWidth, part);
+      VED_UNROLL
+      for (int i = 0; i < MR; ++i) {
+        const auto x = Dot::operand(a + part * MR + i);
+        for (int j = 0; j < V; ++j) sum[i][j] = Dot::dot(x, w[j], sum[i][j]);
+      }
     }
-    a += MR;
+    a += Dot::kParts * MR;
     b += kPanel;
   }
   VED_UNROLL
   for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < Vec::kPanelVectors; ++j) acc[i][j].store(c + i * ldc + j * Vec::kWidth);
+    for (int j = 0; j < V; ++j) Dot::store(sum[i][j], static_cast<uint32_t*>(c) + i * ldc + j * Dot::kWidth);
 }
 
 // The first vector of a row of `out` may be stored whole even when it reaches into the next k: that is written later.
@@ -71,7 +81,7 @@ inline void packBlock(const float* x, int64_t ldx, int64_t rows, int64_t k, floa
   }
 }
 
-void packRows(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t stride) {
+inline void packRows(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t stride) {
   constexpr int W = Vec::kWidth;
   if (rows == 1 && stride == 1) {
     for (int64_t i = 0; i < k; ++i) out[i] = x[i];
@@ -81,68 +91,47 @@ void packRows(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, 
     for (int64_t r0 = 0; r0 < rows; r0 += W) packBlock(x + i, ldx, rows, k - i, out + i * stride, stride, r0);
 }
 
-template <Activation A>
-void epilogueRows(const EpilogueArgs& e) {
-  for (int64_t i = 0; i < e.rows; ++i)
-    for (int64_t n = 0; n < e.columns; n += Vec::kWidth) {
-      const int64_t left = e.columns - n;
-      Vec v = Vec::load(e.tile + i * kPanel + n);
-      if (e.bias) v = Vec::add(v, Vec::load(e.bias + n));
-      v = applyActivation<A>(v);
-      if (left >= Vec::kWidth) {
-        if (e.residual) v = Vec::add(v, Vec::load(e.residual + i * e.ldr + n));
-        v.store(e.y + i * e.ldy + n);
-      } else {
-        if (e.residual) v = Vec::add(v, Vec::loadN(e.residual + i * e.ldr + n, left));
-        v.storeN(e.y + i * e.ldy + n, left);
-      }
+// Rows of x, encoded element by element in a buffer that stays in L1, then transposed as 4-byte elements.
+template <class Encode>
+void packOperand(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float* rowScale) {
+  constexpr int64_t kChunk = 64 * Encode::kUnit;  // k
+  constexpr int64_t kElements = 64 * Encode::kParts;
+  alignas(64) uint32_t encoded[kMaxTileRows * kElements];
+  float inverse[kMaxTileRows] = {};
+  if constexpr (Encode::kQuantized) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const float top = largestFinite(x + r * ldx, k);
+      const float usable = top >= 1e-30f ? top : 1e-30f;  // rows of (nearly) zeros, and NaN
+      rowScale[r] = top == top ? usable * (1.0f / 127.0f) : top;
+      inverse[r] = 127.0f / usable;
     }
-}
-
-template <Activation A>
-void activateAll(float* y, int64_t n) {
-  int64_t i = 0;
-  for (; i + Vec::kWidth <= n; i += Vec::kWidth) applyActivation<A>(Vec::load(y + i)).store(y + i);
-  if (i < n) applyActivation<A>(Vec::loadN(y + i, n - i)).storeN(y + i, n - i);
-}
-
-// Calls f with the activation as a template argument.
-template <class F>
-void dispatch(Activation activation, F f) {
-  switch (activation) {
-    case Activation::Identity:
-      return f.template operator()<Activation::Identity>();
-    case Activation::Gelu:
-      return f.template operator()<Activation::Gelu>();
-    case Activation::GeluTanh:
-      return f.template operator()<Activation::GeluTanh>();
-    case Activation::QuickGelu:
-      return f.template operator()<Activation::QuickGelu>();
-    case Activation::Relu:
-      return f.template operator()<Activation::Relu>();
-    case Activation::Relu2:
-      return f.template operator()<Activation::Relu2>();
-    case Activation::Relu6:
-      return f.template operator()<Activation::Relu6>();
-    case Activation::LeakyRelu:
-      return f.template operator()<Activation::LeakyRelu>();
-    case Activation::Silu:
-      return f.template operator()<Activation::Silu>();
-    case Activation::Sigmoid:
-      return f.template operator()<Activation::Sigmoid>();
-    case Activation::Tanh:
-      return f.template operator()<Activation::Tanh>();
-    case Activation::Mish:
-      return f.template operator()<Activation::Mish>();
+  }
+  auto* to = static_cast<float*>(out);
+  for (int64_t begin = 0; begin < k; begin += kChunk) {
+    const int64_t count = k - begin < kChunk ? k - begin : kChunk;
+    const int64_t elements = (count + Encode::kUnit - 1) / Encode::kUnit * Encode::kParts;
+    for (int64_t r = 0; r < rows; ++r)
+      if constexpr (Encode::kQuantized) {
+        // A row that is not finite is NaN through its scale; its integers only have to be defined.
+        static const float zeros[kChunk] = {};
+        const bool finite = rowScale[r] == rowScale[r];
+        Encode::encode(finite ? x + r * ldx + begin : zeros, count, inverse[r], encoded + r * kElements);
+      } else {
+        Encode::encode(x + r * ldx + begin, count, 0.0f, encoded + r * kElements);
+      }
+    packRows(reinterpret_cast<const float*>(encoded), kElements, rows, elements, to, rows);
+    to += elements * rows;
   }
 }
 
-void epilogue(const EpilogueArgs& e, Activation activation) {
-  dispatch(activation, [&]<Activation A>() { epilogueRows<A>(e); });
+inline void packFloats(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float*) {
+  packRows(x, ldx, rows, k, static_cast<float*>(out), rows);
 }
 
-void activate(float* y, int64_t n, Activation activation) {
-  dispatch(activation, [&]<Activation A>() { activateAll<A>(y, n); });
+inline void roundPairs(const float* x, int64_t k, uint32_t* out) {
+  int64_t i = 0;
+  for (; i + 2 <= k; i += 2) out[i / 2] = roundedBf16(x[i]) >> 16 | roundedBf16(x[i + 1]);
+  if (i < k) out[i / 2] = roundedBf16(x[i]) >> 16;
 }
 
 }  // namespace

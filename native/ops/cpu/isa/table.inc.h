@@ -2,7 +2,9 @@
 #pragma once
 #include <math.h>
 
-#include "ops/cpu/isa/gemm.inc.h"
+#include "ops/cpu/isa/attention.inc.h"
+#include "ops/cpu/isa/epilogue.inc.h"
+#include "ops/cpu/isa/panels.inc.h"
 #include "ops/cpu/isa/rows.inc.h"
 
 namespace ved::ops::cpu {
@@ -10,22 +12,20 @@ namespace {
 
 static_assert(Vec::kTileRows <= kMaxTileRows && kPanel <= kMaxPanelWidth && Vec::kWidth <= kPackSlack);
 
-template <int MR>
-constexpr PanelKernel panelOrNull() {
-  if constexpr (MR <= Vec::kTileRows)
-    return panelKernel<MR>;
-  else
-    return nullptr;
-}
+constexpr GemmKernels kGemmFloat32 = makeGemm<DotFloat32>(packFloats);
 
 constexpr KernelTable makeTable(const char* name) {
   return {name,
           Vec::kTileRows,
           kPanel,
-          {nullptr, panelOrNull<1>(), panelOrNull<2>(), panelOrNull<3>(), panelOrNull<4>(), panelOrNull<5>(),
-           panelOrNull<6>(), panelOrNull<7>(), panelOrNull<8>(), panelOrNull<9>(), panelOrNull<10>(), panelOrNull<11>(),
-           panelOrNull<12>(), panelOrNull<13>(), panelOrNull<14>()},
+          kGemmFloat32,
+          makeGemm<DotBf16>(packOperand<EncodeBf16>),
+          makeGemm<DotInt8>(packOperand<EncodeInt8>),
+          {&kGemmFloat32, packLanesFloat32, packValuesFloat32, softmaxFloat32},
+          {},
           packRows,
+          storeQueries,
+          roundPairs,
           epilogue,
           activate,
           layerNormRow,

@@ -17,6 +17,12 @@ struct Vec {
     const int64_t k = n >= 8 ? 8 : n < 0 ? 0 : n;
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits + 8 - k));
   }
+  // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
+  static Vec lowHalves(const uint32_t* p) { return {_mm256_castsi256_ps(_mm256_slli_epi32(whole(p), 16))}; }
+  static Vec highHalves(const uint32_t* p) {
+    return {_mm256_castsi256_ps(_mm256_and_si256(whole(p), _mm256_set1_epi32(~0xffff)))};
+  }
+  static __m256i whole(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static Vec zero() { return {_mm256_setzero_ps()}; }
   static Vec set1(float x) { return {_mm256_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
@@ -74,6 +80,21 @@ struct Vec {
       r[4 + j].v = _mm256_permute2f128_ps(q[j], q[4 + j], 0x31);
     }
   }
+};
+
+// 8 int32. Units of four int8 are read as the int16 pairs of their even and odd bytes.
+struct Ints {
+  __m256i v;
+
+  static Ints zero() { return {_mm256_setzero_si256()}; }
+  static Ints set1(uint32_t x) { return {_mm256_set1_epi32(static_cast<int32_t>(x))}; }
+  static Ints load(const int32_t* p) { return {Vec::whole(p)}; }
+  void store(int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Ints sub(Ints a, Ints b) { return {_mm256_sub_epi32(a.v, b.v)}; }
+  Vec toFloat() const { return {_mm256_cvtepi32_ps(v)}; }
+  static Ints evenBytes(const uint32_t* p) { return {_mm256_srai_epi16(_mm256_slli_epi16(Vec::whole(p), 8), 8)}; }
+  static Ints oddBytes(const uint32_t* p) { return {_mm256_srai_epi16(Vec::whole(p), 8)}; }
+  static Ints dotPairs(Ints a, Ints b, Ints sum) { return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v))}; }
 };
 
 }  // namespace

@@ -18,6 +18,13 @@ struct Vec {
   __m512 v;
 
   static __mmask16 lanes(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << (n < 0 ? 0 : n)) - 1); }
+  // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
+  static Vec lowHalves(const uint32_t* p) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16))};
+  }
+  static Vec highHalves(const uint32_t* p) {
+    return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(~0xffff)))};
+  }
   static Vec zero() { return {_mm512_setzero_ps()}; }
   static Vec set1(float x) { return {_mm512_set1_ps(x)}; }
   static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -67,6 +74,23 @@ struct Vec {
       r[12 + j].v = _mm512_castpd_ps(_mm512_shuffle_f64x2(x1, y1, 0xdd));
     }
   }
+};
+
+// 16 int32. Units of four int8 are read as the int16 pairs of their even and odd bytes.
+struct Ints {
+  __m512i v;
+
+  static Ints zero() { return {_mm512_setzero_si512()}; }
+  static Ints set1(uint32_t x) { return {_mm512_set1_epi32(static_cast<int32_t>(x))}; }
+  static Ints load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+  void store(int32_t* p) const { _mm512_storeu_si512(p, v); }
+  static Ints sub(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+  Vec toFloat() const { return {_mm512_cvtepi32_ps(v)}; }
+  static Ints evenBytes(const uint32_t* p) {
+    return {_mm512_srai_epi16(_mm512_slli_epi16(_mm512_loadu_si512(p), 8), 8)};
+  }
+  static Ints oddBytes(const uint32_t* p) { return {_mm512_srai_epi16(_mm512_loadu_si512(p), 8)}; }
+  static Ints dotPairs(Ints a, Ints b, Ints sum) { return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(a.v, b.v))}; }
 };
 
 }  // namespace

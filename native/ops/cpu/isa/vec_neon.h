@@ -12,6 +12,11 @@ struct Vec {
   static constexpr int kTileRows = 8;
   float32x4_t v;
 
+  // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
+  static Vec lowHalves(const uint32_t* p) { return {vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(p), 16))}; }
+  static Vec highHalves(const uint32_t* p) {
+    return {vreinterpretq_f32_u32(vandq_u32(vld1q_u32(p), vdupq_n_u32(0xffff0000u)))};
+  }
   static Vec zero() { return {vdupq_n_f32(0.0f)}; }
   static Vec set1(float x) { return {vdupq_n_f32(x)}; }
   static Vec load(const float* p) { return {vld1q_f32(p)}; }
@@ -68,6 +73,26 @@ struct Vec {
     r[1].v = vzip2q_f32(a, c);
     r[2].v = vzip1q_f32(b, d);
     r[3].v = vzip2q_f32(b, d);
+  }
+};
+
+// 4 int32. Units of four int8 are read as the int16 pairs of their even and odd bytes.
+struct Ints {
+  int32x4_t v;
+
+  static Ints zero() { return {vdupq_n_s32(0)}; }
+  static Ints set1(uint32_t x) { return {vreinterpretq_s32_u32(vdupq_n_u32(x))}; }
+  static Ints load(const int32_t* p) { return {vld1q_s32(p)}; }
+  void store(int32_t* p) const { vst1q_s32(p, v); }
+  static Ints sub(Ints a, Ints b) { return {vsubq_s32(a.v, b.v)}; }
+  Vec toFloat() const { return {vcvtq_f32_s32(v)}; }
+  static int16x8_t whole(const uint32_t* p) { return vreinterpretq_s16_u32(vld1q_u32(p)); }
+  static Ints evenBytes(const uint32_t* p) { return {vreinterpretq_s32_s16(vshrq_n_s16(vshlq_n_s16(whole(p), 8), 8))}; }
+  static Ints oddBytes(const uint32_t* p) { return {vreinterpretq_s32_s16(vshrq_n_s16(whole(p), 8))}; }
+  static Ints dotPairs(Ints a, Ints b, Ints sum) {
+    const int16x8_t x = vreinterpretq_s16_s32(a.v), y = vreinterpretq_s16_s32(b.v);
+    const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
+    return {vaddq_s32(sum.v, vpaddq_s32(low, high))};
   }
 };
 

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "ops/cpu/isa/bits.h"
+
 namespace ved::ops::cpu {
 namespace {
 
@@ -18,6 +20,13 @@ struct Vec {
     Vec r;
     for (int i = 0; i < kWidth; ++i) r.v[i] = f(i);
     return r;
+  }
+  // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
+  static Vec lowHalves(const uint32_t* p) {
+    return each([=](int i) { return floatOf(p[i] << 16); });
+  }
+  static Vec highHalves(const uint32_t* p) {
+    return each([=](int i) { return floatOf(p[i] & 0xffff0000u); });
   }
   static Vec zero() { return set1(0.0f); }
   static Vec set1(float x) {
@@ -94,6 +103,49 @@ struct Vec {
   }
   static void prefetch(const float*) {}
   static void prefetchFar(const float*) {}
+};
+
+// 4 int32. Units of four int8 are read as the int16 pairs of their even and odd bytes.
+struct Ints {
+  int32_t v[Vec::kWidth];
+
+  template <class F>
+  static Ints each(F f) {
+    Ints r;
+    for (int i = 0; i < Vec::kWidth; ++i) r.v[i] = f(i);
+    return r;
+  }
+  static Ints zero() { return set1(0); }
+  static Ints set1(uint32_t x) {
+    return each([=](int) { return static_cast<int32_t>(x); });
+  }
+  static Ints load(const int32_t* p) {
+    return each([=](int i) { return p[i]; });
+  }
+  void store(int32_t* p) const {
+    for (int i = 0; i < Vec::kWidth; ++i) p[i] = v[i];
+  }
+  static Ints sub(Ints a, Ints b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  Vec toFloat() const {
+    return Vec::each([&](int i) { return static_cast<float>(v[i]); });
+  }
+  static int32_t pair(uint32_t low, uint32_t high) {
+    const auto wide = [](uint32_t byte) { return static_cast<uint16_t>(static_cast<int8_t>(byte & 0xffu)); };
+    return static_cast<int32_t>(wide(low) | static_cast<uint32_t>(wide(high)) << 16);
+  }
+  static Ints evenBytes(const uint32_t* p) {
+    return each([=](int i) { return pair(p[i], p[i] >> 16); });
+  }
+  static Ints oddBytes(const uint32_t* p) {
+    return each([=](int i) { return pair(p[i] >> 8, p[i] >> 24); });
+  }
+  static int32_t half(int32_t x, int which) { return static_cast<int16_t>(static_cast<uint32_t>(x) >> (16 * which)); }
+  static Ints dotPairs(Ints a, Ints b, Ints sum) {
+    return each(
+        [&](int i) { return sum.v[i] + half(a.v[i], 0) * half(b.v[i], 0) + half(a.v[i], 1) * half(b.v[i], 1); });
+  }
 };
 
 }  // namespace

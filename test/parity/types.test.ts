@@ -1,0 +1,74 @@
+/**
+ * Every golden checkpoint in the fast types. Two comparisons: with transformers' float32 logits, within what rounding the factors
+ * of every matrix product can cost; and of kernels that widen with the reference backend's emulation of the rounding, where
+ * nothing but float32 sums is left to differ.
+ */
+import test from 'ava';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { VisionEncoderDecoderModel, type Tensor } from '../../ts/index';
+import { tensorDifference } from './compare';
+import { cases, GOLDEN, readExpected, type Expected } from './golden';
+
+/** Relative error of one factor: half a unit in the last place, or half a step of 127 (the row's maximum is 127 steps). */
+const ROUNDOFF = { bfloat16: 2 ** -9, int8: 1 / 254 } as const;
+/** Sums in another order flip a rounding now and then: one step of bfloat16 hardly shows, of int8 up to two do. */
+const EMULATION_TOLERANCE = { bfloat16: 2 ** -9, int8: 2 / 127 } as const;
+
+async function logits(name: string, expected: Expected, dtype: 'bfloat16' | 'int8'): Promise<Tensor> {
+  const { pixelValues, decoderInputIds } = expected.forwards.find((run) => run.name === 'ids')!;
+  const model = await VisionEncoderDecoderModel.fromPretrained(join(GOLDEN, name), { device: 'cpu', dtype });
+  try {
+    if (model.dtype !== dtype) throw new Error(`expected dtype ${dtype}, got ${model.dtype}`);
+    const all = expected.tensors.get(pixelValues)!;
+    const data = all.data.slice(0, (all.data.length / all.dims[0]!) * 2);
+    const inputs = { pixelValues: { data, dims: [2, ...all.dims.slice(1)] }, decoderInputIds };
+    return (await model.forward(inputs)).logits;
+  } finally {
+    await model.dispose();
+  }
+}
+
+interface Depths {
+  num_hidden_layers?: number;
+  n_layer?: number;
+  decoder_layers?: number;
+  depths?: number[];
+}
+
+/** Matrix products one after another on the way to a logit, two rounded factors in each. */
+function countProducts(name: string): number {
+  const config = JSON.parse(readFileSync(join(GOLDEN, name, 'config.json'), 'utf8')) as Record<string, Depths>;
+  const layers = ({ depths, decoder_layers, n_layer, num_hidden_layers }: Depths): number =>
+    depths?.reduce((sum, depth) => sum + depth, 0) ?? decoder_layers ?? n_layer ?? num_hidden_layers!;
+  const [encoder, decoder] = [layers(config['encoder']!), layers(config['decoder']!)];
+  return 1 + 6 * encoder + 1 + 10 * decoder + 1;
+}
+
+/** Under environment variables; the tests of this file run one after another. */
+async function withEnvironment<T>(values: Record<string, string>, run: () => Promise<T>): Promise<T> {
+  Object.assign(process.env, values);
+  try {
+    return await run();
+  } finally {
+    for (const name of Object.keys(values)) delete process.env[name];
+  }
+}
+
+for (const { name, expected: folder } of cases) {
+  const expected = readExpected(folder);
+  const want = expected.tensors.get('ids.logits')!;
+  for (const dtype of ['bfloat16', 'int8'] as const) {
+    test.serial(`${name}: ${dtype} against transformers`, async (t) => {
+      const allowed = 2 * countProducts(name) * ROUNDOFF[dtype];
+      t.is(tensorDifference(await logits(name, expected, dtype), want, allowed), null);
+    });
+    test.serial(`${name}: ${dtype} against the emulation`, async (t) => {
+      const run = () => logits(name, expected, dtype);
+      const reference = await withEnvironment({ VED_BACKEND: 'reference' }, run);
+      const got = await withEnvironment({ VED_ISA: 'scalar' }, run);
+      t.is(tensorDifference(got, reference, EMULATION_TOLERANCE[dtype]), null);
+      t.not(tensorDifference(got, want, 1e-5), null, 'rounding must show, or the type was not used');
+    });
+  }
+}

@@ -77,7 +77,7 @@ export async function createFromParts(
   const generationConfig = generationConfigFromFiles(undefined, withDecoderDefaults(config));
   // An encoder's pooler stays with it; what a decoder's checkpoint holds besides belongs to other tasks.
   const unused = new Map([...built.unused].filter(([name]) => name.startsWith('encoder.')));
-  return { config, generationConfig, ...built, unused, native };
+  return { config, generationConfig, ...built, unused, native, dtype: load.dtype };
 }
 
 async function openHalf(side: Side, source: string, change: unknown = {}, options: LoadOptions) {

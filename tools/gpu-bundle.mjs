@@ -7,6 +7,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -161,6 +162,18 @@ function addNative(stage, cuda) {
   return products;
 }
 
+/** What unpack.py compares with the checkout's: JavaScript of other sources does not fit an addon compiled there. */
+function sourcesDigest() {
+  const hash = createHash('sha256');
+  for (const folder of ['ts', 'test/parity']) {
+    for (const file of filesBelow(path.join(root, folder)).sort()) {
+      hash.update(`${folder}/${file}\0`);
+      hash.update(readFileSync(path.join(root, folder, file)));
+    }
+  }
+  return hash.digest('hex');
+}
+
 function commit() {
   const git = (...args) => execFileSync('git', ['-C', root, ...args], { encoding: 'utf8' }).trim();
   try {
@@ -178,7 +191,8 @@ function fill(stage, args) {
   if (args.golden)
     for (const folder of FIXTURES) cpSync(path.join(root, folder), path.join(stage, folder), { recursive: true });
   const date = new Date().toISOString();
-  const manifest = { commit: commit(), date, node: args.node, products, testFiles: tests, golden: args.golden };
+  const about = { commit: commit(), date, node: args.node, sources: sourcesDigest() };
+  const manifest = { ...about, products, testFiles: tests, golden: args.golden };
   writeFileSync(path.join(stage, 'bundle.json'), `${JSON.stringify(manifest, null, 1)}\n`);
   return manifest;
 }

@@ -7,7 +7,7 @@ import shutil
 import machine
 from machine import BUNDLE, LOGS, ROOT
 from runner import Failed, Skipped, Step, checked
-from unpack import unpack
+from unpack import about, sources_digest, unpack
 
 CMAKE = ROOT / "build" / "gpu-check" / "cmake"
 TARGETS = ("ved_cuda", "ved", "ved_tests")
@@ -32,7 +32,10 @@ def open_bundle(options):
     if not fixtures.exists() and (ROOT / FIXTURES).exists():
         fixtures.parent.mkdir(parents=True, exist_ok=True)
         fixtures.symlink_to(ROOT / FIXTURES)
-    return (BUNDLE / "bundle.json").read_text() if (BUNDLE / "bundle.json").exists() else None
+    found = about(BUNDLE)
+    if found["sources"] != sources_digest(ROOT):
+        raise Failed(f"the bundle is of {found['commit']}, made from other TypeScript sources than this checkout's: run tools/gpu-bundle again")
+    return found
 
 
 def configure(options, limit):
@@ -88,7 +91,7 @@ def steps(options, _stage):
     sources = machine.digest(ROOT / "native", ROOT / "CMakeLists.txt", ROOT / "test" / "native")
     bundle = machine.digest(options.bundle)
     key = f"{sources} {bundle} {options.device}"
-    list_ = [Step("unpack", lambda _: open_bundle(options), 60, bundle, (str(BUNDLE / "dist"),)),
+    list_ = [Step("unpack", lambda _: open_bundle(options), 60, f"{bundle} {sources_digest(ROOT)}", (str(BUNDLE / "dist"),)),
              Step("configure", lambda limit: configure(options, limit), 90, key, (str(CMAKE / "CMakeCache.txt"),))]
 
     def build(name):

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Unpacks a bundle made by tools/gpu-bundle. usage: unpack.py BUNDLE FOLDER"""
+import hashlib
+import json
 import lzma
 import os
+import pathlib
 import shutil
 import sys
 import tarfile
@@ -27,6 +30,22 @@ def unpack(bundle, folder):
                 raise SystemExit(f"{bundle}: unexpected member {member.name}")
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(part, folder)
+
+
+def sources_digest(root):
+    """Of the files a bundle's JavaScript is made from, as tools/gpu-bundle.mjs computes it."""
+    value = hashlib.sha256()
+    for folder in ("ts", "test/parity"):
+        below = pathlib.Path(root, folder)
+        names = sorted(str(path.relative_to(below)) for path in below.rglob("*") if path.is_file())
+        for name in names:
+            value.update(f"{folder}/{name}\0".encode())
+            value.update((below / name).read_bytes())
+    return value.hexdigest()
+
+
+def about(folder):
+    return json.loads(pathlib.Path(folder, "bundle.json").read_text())
 
 
 if __name__ == "__main__":

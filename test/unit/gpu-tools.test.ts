@@ -22,6 +22,7 @@ function withPrograms(programs: string[][], title: string, body: Parameters<type
 }
 
 const PYTHON = ['python3', '--version'];
+const TORCH = [process.env['PYTHON'] ?? 'python3', '-c', 'import torch, transformers'];
 const PACKERS = [PYTHON, ['xz', '--version'], ['tar', '--version'], ['strip', '--version']];
 
 withPrograms(PACKERS, 'a bundle runs the parity cases from an empty folder and an empty environment', async (t) => {
@@ -66,3 +67,23 @@ withPrograms(
     t.regex(stdout, /\n[1-9]\d* passed, 0 failed(, 1 skipped)?\n$/);
   },
 );
+
+withPrograms([TORCH], 'gpu-check bench: both halves run on tiny shapes and give the same ids', async (t) => {
+  t.timeout(600_000);
+  const folder = mkdtempSync(join(tmpdir(), 'gpu-tools-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const options = [
+    '--device',
+    'cpu',
+    '--tiny',
+    '--variants',
+    'ours|eager',
+    '--only',
+    'checkpoint|ids|greedy-3|encoder-3',
+  ];
+  const args = [CHECK, 'bench', 'vit-gpt2', ...options, '--work', folder, '--out', folder];
+  const { stdout } = await run(TORCH[0]!, args);
+  t.regex(stdout, /\| greedy-3 \| torch eager fp32 \| [\d.]+ \| [\d.]+ \|/);
+  t.regex(stdout, /"greedyDifferences": \[\]/);
+  t.regex(stdout, /\n4 passed, 0 failed\n$/);
+});

@@ -33,9 +33,16 @@ class Cell:
         return {"first": dict(common, tokens=1), "all": dict(common, tokens=tokens)}
 
     def wants(self, settings):
+        """Encoder and step alone are not on our public surface: `traced_part` says what the engine's trace has of them."""
         if settings.get("compiled"):
             return self.compiled and self.kind != "step"
         return settings["half"] == "torch" or self.kind == "generate"
+
+    def traced_part(self, phases):
+        """Milliseconds of our encoder or of one decode step in a traced generate: {program: {runs, ms}}."""
+        if self.kind == "encoder":
+            return phases["encode"]["ms"]
+        return sum(phases[name]["ms"] for name in ("decode", "head") if name in phases) / phases["decode"]["runs"]
 
     def floor(self, shape, rate, bandwidth):
         """Seconds, for the whole batch."""

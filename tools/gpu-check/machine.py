@@ -122,7 +122,7 @@ def digest(*paths):
     for path in map(pathlib.Path, paths):
         files = sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts) if path.is_dir() else [path]
         for file in files:
-            value.update(str(file).encode())
+            value.update(os.path.relpath(file, ROOT).encode())
             value.update(file.read_bytes() if file.exists() else b"absent")
     return value.hexdigest()[:16]
 
@@ -145,10 +145,17 @@ def addon():
     raise Failed("no ved.node: neither compiled here nor in the bundle; gpu-check build first")
 
 
+def stamp(target):
+    """Where the build stage notes which sources a target was made from."""
+    return WORK / "cmake" / f"{target}.stamp"
+
+
 def product_key():
-    """Changes when the code that is measured or verified changes."""
+    """Changes when the code that is measured or verified changes: by its sources where it was compiled here, so that records of
+    another machine of the kind count too."""
+    stamps = [stamp(target) for target in ("ved", "ved_cuda") if stamp(target).exists()]
     release = addon().parent
-    return digest(release / "ved.node", *sorted(release.glob("libved_cuda*")))
+    return digest(*stamps) if stamps else digest(release / "ved.node", *sorted(release.glob("libved_cuda*")))
 
 
 def run_node(args, limit, log, env=None, cwd=BUNDLE):

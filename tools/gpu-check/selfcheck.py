@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Checks of gpu-check's own code that need neither a GPU nor torch. usage: python3 selfcheck.py"""
+import argparse
 import contextlib
 import io
 import os
@@ -7,7 +8,10 @@ import sys
 import tempfile
 import unittest
 
+import bench_cells
+import bench_report
 import floors
+import stage_bench
 import stage_build
 import stage_ceilings
 import stage_verify
@@ -146,6 +150,65 @@ class Floors(unittest.TestCase):
             lines = [dict(name="copy", value=4000.0), dict(name="peak, bf16", value=700.0), dict(name="peak, fp32", value=60.0)]
             records.put("ceilings-cuda", "all", dict(status="passed", result=lines))
             self.assertEqual(stage_ceilings.measured(records)[:2], (700e12, 4000e9))
+
+
+class FakeDriver:
+    """Answers like a half of the benchmark that holds at most `fits` images."""
+
+    def __init__(self, ms, fits=1000):
+        self.ms, self.fits, self.asked = ms, fits, []
+
+    def ask(self, request, _):
+        self.asked.append(request)
+        return dict(ms=[self.ms * request["tokens"]] * 2) if request["batch"] <= self.fits else dict(oom=True)
+
+
+class Bench(unittest.TestCase):
+    settings = {"ours fp16": dict(half="ours"), "torch eager fp16": dict(half="torch"),
+                "torch compiled fp16": dict(half="torch", compiled=True)}
+
+    def measure(self, cell, drivers):
+        return bench_cells.measure(cell, drivers, self.settings, 5, 60)
+
+    def test_variants_take_turns_and_ratios_are_per_image(self):
+        drivers = {"ours fp16": FakeDriver(1.0), "torch eager fp16": FakeDriver(6.0, fits=2), "torch compiled fp16": FakeDriver(1.0)}
+        result = self.measure(bench_cells.Cell("generate", 8), drivers)
+        self.assertEqual(result["rounds"], bench_cells.ROUNDS)
+        self.assertNotIn("torch compiled fp16", result["variants"], "compiled only where the cell says so")
+        theirs = result["variants"]["torch eager fp16"]
+        self.assertEqual((theirs["batch"], len(theirs["parts"]["all"])), (2, 2 * bench_cells.ROUNDS))
+        self.assertEqual(bench_report.times(theirs, 5), dict(total=30.0, first=6.0, step=6.0))
+        self.assertAlmostEqual(bench_report.ratio(result, "torch eager fp16", "ours fp16", "total", 5), (30 / 2) / (5 / 8))
+
+    def test_what_does_not_fit_at_all_is_said(self):
+        drivers = {"ours fp16": FakeDriver(1.0), "torch eager fp16": FakeDriver(6.0, fits=0)}
+        result = self.measure(bench_cells.Cell("generate", 2), drivers)
+        self.assertEqual(result["variants"]["torch eager fp16"], dict(batch=1, parts={}, note="out of memory"))
+
+    def test_bars_are_complete_and_judge(self):
+        options = argparse.Namespace(model="trocr-base")
+        shape = floors.SHAPES["trocr-base"]
+        cells = bench_cells.cells(shape, False)
+        known = {}
+        for cell in cells:
+            if cell.kind == "generate" and cell.beams == 1:
+                drivers = {"ours fp16": FakeDriver(1.0), "torch eager fp16": FakeDriver(10.0)}
+                known[cell.name] = dict(result=self.measure(cell, drivers))
+        rows = {row[0]: row[1:] for row in bench_report.bars(options, known, cells, shape, floors.RATE, floors.BANDWIDTH)}
+        self.assertEqual(rows["greedy-1: torch eager over ours, end to end"], ["10.00", "20", "missed"])
+        self.assertEqual(rows["greedy-64: torch eager over ours, end to end"], ["10.00", "6", "met"])
+        self.assertEqual(rows["greedy-1: torch compiled over ours, end to end"][0], "not measured")
+        self.assertEqual(rows["greedy-1: step over its floor"][2], "missed")
+        self.assertEqual(rows["encoder-256: share of the peak"][0], "not measured")
+
+    def test_ids_that_differ_are_placed(self):
+        self.assertEqual(stage_bench.compare_rows([[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 9, 6]], [[1, 1, 1], [1, 0.5, 1]]), [(1, 1, 0.5)])
+
+    def test_every_model_has_the_cells_that_the_bars_need(self):
+        for shape in floors.SHAPES.values():
+            names = [cell.name for cell in bench_cells.cells(shape, False)]
+            self.assertEqual(len(names), len(set(names)))
+            self.assertLessEqual({"greedy-1", "greedy-64", "beam4-64", "encoder-1", "step-64"}, set(names))
 
 
 def main():

@@ -1,9 +1,10 @@
 """bench MODEL: this package against PyTorch with transformers, on the same random weights, in turns."""
+import pathlib
 import sys
 
 import bench_report
 import machine
-from bench_cells import cells, measure
+from bench_cells import ROUNDS, cells, measure
 from bench_drivers import Drivers, exact, traced, variants
 from floors import SHAPES, TINY
 from machine import HERE, LOGS
@@ -63,13 +64,17 @@ def compare_ids(options, folder, tokens):
 
 def run_cell(options, folder, cell, shape):
     def run(limit):
-        settings = {name: value for name, value in variants(options.device).items() if options.variants.search(name)}
+        settings = {name: dict(value) for name, value in variants(options.device).items() if options.variants.search(name)}
+        for value in settings.values():
+            value.update(dict(tokens=shape.new_tokens) if value.get("compiled") else {})
         rows = max(c.batch * c.beams for c in cells(shape, options.tiny) if c.kind == "generate")
         if cell.kind == "phases":
             return phases(options, folder, cell, shape, rows, limit)
         wanted = {name: value for name, value in settings.items() if cell.wants(value)}
         drivers = DRIVERS.get(wanted, folder, rows, limit)
         result = measure(cell, drivers, settings, shape.new_tokens, limit)
+        if cell.kind in ("encoder", "step"):
+            result["variants"] = {**trace_part(options, folder, cell, shape, rows, limit), **result["variants"]}
         result["about"] = {name: driver.about for name, driver in drivers.items()}
         notes = {name: entry["note"] for name, entry in result["variants"].items() if entry["note"]}
         for name, note in notes.items():
@@ -81,13 +86,28 @@ def run_cell(options, folder, cell, shape):
     return run
 
 
-def phases(options, folder, cell, shape, rows, limit):
-    """Our engine's own account of one generate, from a process of its own: tracing makes it wait for the device."""
+def trace(options, folder, cell, shape, rows, limit):
+    """Our engine's own account of one generate, from a process of its own: with VED_TRACE=1 it waits for the device after each program."""
     first, settings = next(iter(variants(options.device).items()))
     drivers = DRIVERS.get({f"{first} traced": dict(settings, traced=True)}, folder, rows, limit)
-    request = dict(batch=cell.batch, beams=1, tokens=shape.new_tokens, warmup=2)
-    answer = traced(next(iter(drivers.values())), request, limit)
-    DRIVERS.close(*drivers)
+    request = dict(batch=cell.batch, beams=1, tokens=1 if cell.kind == "encoder" else shape.new_tokens, warmup=2)
+    return first, traced(next(iter(drivers.values())), request, limit)
+
+
+def trace_part(options, folder, cell, shape, rows, limit):
+    """Our entry in a cell that only the trace can fill: {variant: entry}."""
+    times = []
+    for _ in range(ROUNDS):
+        first, answer = trace(options, folder, cell, shape, rows, limit)
+        if "phases" not in answer:
+            break
+        times.append(cell.traced_part(answer["phases"]))
+    note = None if times else answer.get("unsupported") or answer.get("error") or "out of memory"
+    return {first: dict(batch=cell.batch, parts=dict(all=times) if times else {}, note=note)}
+
+
+def phases(options, folder, cell, shape, rows, limit):
+    _, answer = trace(options, folder, cell, shape, rows, limit)
     if "phases" not in answer:
         raise Skipped(answer.get("unsupported") or answer.get("error") or str(answer))
     return dict(kind="phases", batch=cell.batch, tokens=shape.new_tokens, phases=answer["phases"])
@@ -99,7 +119,7 @@ def steps(options, _stage):
     if options.device == "cuda":
         machine.gpu()
     shape = (TINY if options.tiny else SHAPES)[options.model]
-    folder = machine.WORK / "checkpoints" / (options.model + ("-tiny" if options.tiny else ""))
+    folder = pathlib.Path(options.work) / "checkpoints" / (options.model + ("-tiny" if options.tiny else ""))
     folder.mkdir(parents=True, exist_ok=True)
     weights = machine.digest(HERE / "checkpoint.py", HERE / "floors.py")
     key = f"{machine.product_key()} {weights} {options.variants.pattern}"

@@ -58,9 +58,10 @@ def targets(options):
     return [name for name in wanted if options.device == "cuda" or name != "ved_cuda"]
 
 
-def compile_target(name, limit):
+def compile_target(name, key, limit):
     log = LOGS / f"build-{name}.log"
     output = checked([machine.tool("cmake"), "--build", CMAKE, "--target", name, "-j", str(os.cpu_count())], limit, log)
+    machine.stamp(name).write_text(key)
     report = CMAKE / f"{name}-ptxas.txt"  # kept: a build that changes nothing prints nothing
     lines = [line for line in output.text.splitlines() if "ptxas info" in line or "bytes stack frame" in line]
     if lines:
@@ -100,7 +101,7 @@ def steps(options, _stage):
                 raise Failed("not configured")
             if name not in targets(options):
                 raise Skipped(f"no target {name}" + (": the bundle holds the headers it needs" if name == "ved" else ""))
-            return compile_target(name, limit)
+            return compile_target(name, key, limit)
         return run
 
     names = [name for name in TARGETS if options.device == "cuda" or name != "ved_cuda"]

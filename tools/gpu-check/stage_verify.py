@@ -2,7 +2,7 @@
 import re
 
 import machine
-from machine import BUNDLE, LOGS, ROOT
+from machine import BUNDLE, HERE, LOGS, ROOT
 from runner import Failed, Skipped, Step, command
 
 CMAKE = ROOT / "build" / "gpu-check" / "cmake"
@@ -73,6 +73,23 @@ def suite(options, name, files, match):
     return run
 
 
+def repeat(options, dtype):
+    """The same work in two processes: every bit of what comes out must be the same."""
+    def run(limit):
+        log = LOGS / f"verify-repeat-{dtype}-{options.device}.log"
+        lines = []
+        for _ in range(2):
+            args = [HERE / "node" / "repeat.cjs", BUNDLE, BUNDLE / "test/golden/models/vit-gpt2", options.device, dtype]
+            output = machine.run_node(args, limit / 2, log)
+            if output.code != 0:
+                raise Failed(f"exit code {output.code}; {log}:\n{output.tail(5)}")
+            lines.append(output.text.strip().splitlines()[-1])
+        if lines[0] != lines[1] or not re.fullmatch(r"[0-9a-f]{64}", lines[0]):
+            raise Failed(f"two runs differ: {lines}")
+        return dict(passed=1, digest=lines[0])
+    return run
+
+
 def sanitized(options, tool, kind, arguments):
     def run(limit):
         checker = machine.tool("compute-sanitizer")
@@ -103,9 +120,11 @@ def steps(options, _stage):
             machine.gpu()
         except Skipped as reason:
             raise Skipped(f"0 GPU tests run: {reason}") from reason
-    key = f"{machine.product_key()} {machine.digest(CMAKE / 'ved_tests', BUNDLE / 'test' / 'parity')}"
+    key = f"{machine.product_key()} {machine.digest(BUNDLE / 'test')}"
     found = [Step("op-cases", op_cases(options), 300, key)]
     found += [Step(name, suite(options, name, files, match), limit, key) for name, files, match, limit in SUITES]
+    dtypes = ("float32", "float16", "bfloat16") if options.device == "cuda" else ("float32",)
+    found += [Step(f"repeat-{dtype}", repeat(options, dtype), 60, key) for dtype in dtypes]
     return found + (list(gpu_steps(options, key)) if options.device == "cuda" else [])
 
 

@@ -3,7 +3,7 @@
 
 usage: torch_half.py FOLDER VARIANT_JSON
 
-Variant: device (cuda, cpu), dtype (fp32, fp16, bf16), attention (eager, sdpa), compiled (static cache and torch.compile).
+Variant: device (cuda, cpu), dtype (fp32, fp16, bf16), attention (eager, sdpa), compiled (static cache and torch.compile; tokens: the most it will be asked for).
 Requests: {op: "encoder", batch, seconds, most}; {op: "step", rows, length, …}; {op: "generate", batch, beams, tokens, …};
 warmup: untimed runs before the timed ones. Answers: {ms: [...]}, {oom: true} or {error}. Pixels start in the host's memory for
 generate and on the device for encoder.
@@ -18,7 +18,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TRANSFORMERS_VER
 import numpy
 import torch
 import transformers
-from transformers import CompileConfig, DynamicCache, EncoderDecoderCache, VisionEncoderDecoderModel
+from transformers import CompileConfig, DynamicCache, EncoderDecoderCache, StaticCache, VisionEncoderDecoderModel
 from transformers.modeling_outputs import BaseModelOutput
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -55,6 +55,7 @@ class Half:
         if variant.get("compiled"):
             self.model.encoder = CompiledEncoder(self.model.encoder)
         self.batches = {}
+        self.caches = {}
 
     def load(self, folder, attention):
         """sdpa where a half of the model has it: {"encoder": …, "decoder": …} says what really runs."""
@@ -135,8 +136,18 @@ class Half:
         if self.variant.get("compiled"):
             compile_config = CompileConfig(mode="reduce-overhead", fullgraph=False, dynamic=False)
             compile_config._compile_all_devices = True
-            options.update(cache_implementation="static", compile_config=compile_config)
+            options.update(compile_config=compile_config, past_key_values=self.static_cache(request["batch"] * request["beams"]))
         return options
+
+    def static_cache(self, rows):
+        """One cache for each number of rows, as long as any request needs: with new tensors or sizes, graphs are recorded anew."""
+        if rows not in self.caches:
+            config, encoder = self.model.config.decoder, self.model.encoder.encoder  # the one that is not compiled
+            cross = encoder(pixel_values=self.pixels(1).to(self.device, self.dtype)).last_hidden_state.shape[1]
+            self.caches[rows] = EncoderDecoderCache(StaticCache(config=config, max_cache_len=self.variant["tokens"] + 1),
+                                                    StaticCache(config=config, max_cache_len=cross))
+        self.caches[rows].reset()
+        return self.caches[rows]
 
     def generate(self, request):
         pixels = self.pixels(request["batch"])
@@ -147,6 +158,8 @@ class Half:
             last["ids"] = self.model.generate(pixel_values=on_device, **self.options(request)).cpu()
 
         answer = self.timed(request, once, events=False)
+        if self.variant.get("compiled"):
+            answer.update(decoderCompiled=hasattr(self.model, "_compiled_call"))
         return dict(answer, ids=last["ids"][:, 1:].tolist()) if request.get("ids") else answer
 
     def margins(self, request):
@@ -167,7 +180,7 @@ class Half:
             answer = dict(oom=True)
         except Exception as error:  # reported, and the next request may well succeed
             answer = dict(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300] if str(error).strip() else ''}")
-        self.batches = {}
+        self.batches, self.caches = {}, {}
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

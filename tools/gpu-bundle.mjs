@@ -20,8 +20,13 @@ const require = createRequire(import.meta.url);
 const NODE_VERSION = '20.20.2'; // the oldest major the package supports: its binary is also the smallest
 const LIMIT_MIB = 32;
 const MIB = 2 ** 20;
-/** Test files that go along, and the folders their fixtures lie in. */
-const TESTS = [/^parity\/[^/]+\.ts$/, /^cuda\/[^/]+\.ts$/, /^unit\/engine-[^/]+\.ts$/];
+/** Test files that go along, with the helpers beside them, and the folders their fixtures lie in. No image is decoded there. */
+const TESTS = [
+  /^parity\/(models|compare)\.test\.ts$/,
+  /^unit\/engine-[^/]+\.ts$/,
+  /^cuda\/[^/]+\.ts$/,
+  /^parity\/(?!.*\.test\.ts$)[^/]+\.ts$/,
+];
 const FIXTURES = ['test/golden/models'];
 /** Built products that go along where they are there. */
 const PRODUCTS = /^(ved\.node|libved_cuda.*\.so.*)$/;

@@ -11,7 +11,8 @@ import time
 
 import machine
 from machine import BUNDLE, HERE, LOGS, ROOT
-from runner import end_group
+from runner import Failed, end_group
+from unpack import about, sources_digest
 
 START_LIMIT = 150.0  # importing torch and reading a checkpoint, several at a time
 
@@ -41,8 +42,12 @@ def exact(device):
 
 
 def package():
-    """The folder that holds dist/: the bundle's, else the checkout's."""
-    return BUNDLE if (BUNDLE / "dist" / "index.js").exists() else ROOT
+    """The folder whose dist/ fits the addon: the bundle's if it is of these sources, else the checkout's own."""
+    if (BUNDLE / "bundle.json").exists() and about(BUNDLE)["sources"] == sources_digest(ROOT):
+        return BUNDLE
+    if (ROOT / "dist" / "index.js").exists():
+        return ROOT
+    raise Failed("no dist/ of this checkout's sources, neither in a bundle nor here: gpu-check build first")
 
 
 class Driver:

@@ -17,5 +17,5 @@ const image = process.argv[2] ?? sample();
 const read = await pipeline('image-to-text');
 const [{ generatedText, confidence }] = await read(image);
 console.log(generatedText);
-console.error(`probability that all of it is right, as the model sees it: ${confidence.toFixed(3)}`);
+console.error(`probability that all of it is right: ${confidence.toFixed(3)}`);
 await read.dispose();

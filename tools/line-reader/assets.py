@@ -1,8 +1,14 @@
-"""Where fonts and word lists come from: the folder that bundle_assets.py unpacked, then the system."""
+"""Where fonts and word lists come from: the system, or the folder of bundle_assets.py that LINE_READER_ASSETS names. Never a mix of both."""
 
 import os
 from pathlib import Path
 
 
-def asset_folder() -> Path:
-    return Path(os.environ.get("LINE_READER_ASSETS", "build/line-reader/assets"))
+def font_folders() -> list[Path]:
+    bundle = os.environ.get("LINE_READER_ASSETS")
+    return [Path(bundle) / "fonts"] if bundle else [Path("/usr/share/fonts"), Path("/usr/share/texmf/fonts")]
+
+
+def word_folder() -> Path:
+    bundle = os.environ.get("LINE_READER_ASSETS")
+    return Path(bundle) / "dict" if bundle else Path("/usr/share/dict")

@@ -59,16 +59,27 @@ def work(out, preset: Preset, seed: int, first: int, stride: int, ramp: int) -> 
         index += stride
 
 
-class Pool:
-    """The latest lines: fresh ones as fast as the workers draw them, older ones again between them."""
+class Renderers:
+    """Processes that draw chunks of lines. They are to be forked before the parent touches CUDA."""
 
-    def __init__(self, preset: Preset, seed: int, first: int, workers: int, ramp: int, store: Store):
+    def __init__(self, preset: Preset, seed: int, first: int, workers: int, ramp: int):
         context = mp.get_context("fork")
-        self.preset, self.store, self.fresh = preset, store, first
-        self.random = Random(f"{seed}/{first}/pool")
-        self.queue = context.Queue(maxsize=8 * workers)
+        self.first, self.queue = first, context.Queue(maxsize=8 * workers)
         for w in range(workers):
             context.Process(target=work, args=(self.queue, preset, seed, first + w, workers, ramp), daemon=True).start()
+
+
+class Pool:
+    """The latest lines: fresh ones as fast as they are drawn, older ones again between them."""
+
+    def __init__(self, preset: Preset, seed: int, renderers: Renderers, store: Store):
+        self.preset, self.store, self.fresh, self.queue = preset, store, renderers.first, renderers.queue
+        self.random = Random(f"{seed}/{self.fresh}/pool")
+
+    def fill(self, count: int) -> None:
+        """Waits for so many lines: a handful of them seen over and over is no start."""
+        while self.store.count < min(count, self.store.size):
+            self.take(wait=True)
 
     def take(self, wait: bool) -> list[int]:
         try:

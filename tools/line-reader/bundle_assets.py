@@ -3,7 +3,7 @@
     pip install fonttools
     python tools/line-reader/bundle_assets.py            # writes build/line-reader/assets and assets.tar.xz beside it
 
-There: unpack it into build/line-reader (or point LINE_READER_ASSETS at the folder); the tools look there after the system's folders.
+There: unpack it and name the folder in LINE_READER_ASSETS. Evaluation sets are drawn from the packages, not from this cut of them.
 """
 
 import argparse

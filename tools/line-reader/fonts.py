@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-from assets import asset_folder
+from assets import font_folders
 
 LIST = Path(__file__).with_name("fonts.txt")
-SYSTEM_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/share/texmf/fonts"))
 
 
 def rules() -> list[tuple[str, str]]:
@@ -21,7 +20,7 @@ def rules() -> list[tuple[str, str]]:
 def installed() -> dict[str, str]:
     """Every font file at hand, by base name."""
     found = {}
-    for folder in (*SYSTEM_FOLDERS, asset_folder() / "fonts"):
+    for folder in font_folders():
         for root, _, names in sorted(os.walk(folder)):
             found.update({n: os.path.join(root, n) for n in sorted(names) if n.endswith((".ttf", ".otf"))})
     return found

@@ -12,10 +12,13 @@ import os
 import time
 from pathlib import Path
 
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # asking for a device must not start CUDA before the fork
+
 import torch
 from torch.nn import functional as F
+from transformers import VisionEncoderDecoderModel
 
-from batches import CHUNK, Pool
+from batches import CHUNK, Pool, Renderers
 from evaluate import quick_set, read_pixels
 from guide import Guide, sinusoids
 from hf_folder import build_model, save_folder
@@ -30,14 +33,16 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--preset", default="latin", choices=PRESETS)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--checkpoint", type=Path, help="default: build/line-reader/<preset>.pt")
+    p.add_argument("--init", type=Path, help="a folder of the same preset: its weights, where there is no checkpoint yet")
     p.add_argument("--minutes", type=float, default=100, help="length of the whole schedule, over all resumptions")
     p.add_argument("--stop-after", type=float, default=math.inf, help="minutes after which this run saves and ends; resume to go on")
     p.add_argument("--columns", type=int, default=65536 if cuda else 1500, help="patches per batch")
     p.add_argument("--round", type=int, default=16384 if cuda else 768, help="lines drawn from the pool at a time")
-    p.add_argument("--lr", type=float, default=2e-3 if cuda else 1.2e-3)
-    p.add_argument("--warmup", type=int, default=300)
-    p.add_argument("--ramp", type=int, default=100000, help="lines after which all lengths appear")
+    p.add_argument("--lr", type=float, default=1.2e-3)
+    p.add_argument("--warmup", type=int, default=1000 if cuda else 300)
+    p.add_argument("--ramp", type=int, default=400000 if cuda else 100000, help="lines after which all lengths appear")
     p.add_argument("--pool", type=int, default=600000 if cuda else 12000, help="lines kept to be seen again")
+    p.add_argument("--first", type=int, default=20000 if cuda else 200, help="lines to wait for before the first step")
     p.add_argument("--least-fresh", type=float, default=0.02 if cuda else 0.25, help="share of lines never seen before; training waits for it")
     p.add_argument("--shake", action=argparse.BooleanOptionalAction, default=True, help="vary brightness, contrast, place and noise at each sight")
     p.add_argument("--save-every", type=float, default=120 if cuda else 900, help="seconds")
@@ -50,20 +55,25 @@ def arguments() -> argparse.Namespace:
 class Trainer:
     def __init__(self, args: argparse.Namespace):
         self.args, self.preset = args, PRESETS[args.preset]
+        self.path = args.checkpoint or Path("build/line-reader") / f"{args.preset}.pt"
+        state = torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
+        renderers = Renderers(self.preset, args.seed, state["fresh"] if state else 0, args.workers, args.ramp)
         torch.manual_seed(args.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = build_model(self.preset).to(self.device)
         self.start_positions()
+        if args.init and not state:
+            self.model.load_state_dict(VisionEncoderDecoderModel.from_pretrained(args.init, dtype=torch.float32).state_dict())
         self.guide = Guide(self.preset).to(self.device)
         self.average = copy.deepcopy(self.model).eval()
         parameters = [*self.model.parameters(), *self.guide.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        self.step, self.fresh, self.seen, self.elapsed = 0, 0, 0, 0.0
-        self.path = args.checkpoint or Path("build/line-reader") / f"{args.preset}.pt"
-        self.resume()
+        self.step, self.seen, self.elapsed = 0, 0, 0.0
+        if state:
+            self.resume(state)
         self.began = self.elapsed
-        self.pool = Pool(self.preset, args.seed, self.fresh, args.workers, args.ramp, Store(self.preset, args.pool, self.device))
-        self.check = quick_set(self.preset, 200 if torch.cuda.is_available() else 80)
+        self.pool = Pool(self.preset, args.seed, renderers, Store(self.preset, args.pool, self.device))
+        self.check = quick_set(self.preset, 200 if self.device.type == "cuda" else 80)
 
     @torch.no_grad()
     def start_positions(self) -> None:
@@ -74,13 +84,10 @@ class Trainer:
         table = self.model.decoder.model.decoder.embed_positions.weight
         table.copy_(0.03 * sinusoids(torch.arange(len(table), device=self.device).float() - 2, self.preset.hidden, 2.0 * self.preset.max_chars))
 
-    def resume(self) -> None:
-        if not self.path.exists():
-            return
-        state = torch.load(self.path, map_location=self.device, weights_only=True)
+    def resume(self, state: dict) -> None:
         for name in ("model", "average", "guide", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        self.step, self.fresh, self.seen, self.elapsed = (state[k] for k in ("step", "fresh", "seen", "elapsed"))
+        self.step, self.seen, self.elapsed = (state[k] for k in ("step", "seen", "elapsed"))
         print(f"resumed at step {self.step}", flush=True)
 
     def save(self) -> None:
@@ -146,10 +153,10 @@ class Trainer:
     @torch.no_grad()
     def update_average(self) -> None:
         keep = min(0.998, (1 + self.step) / (20 + self.step))
-        for mean, now in zip(self.average.parameters(), self.model.parameters()):
-            mean.lerp_(now, 1 - keep)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
 
     def run(self) -> None:
+        self.pool.fill(self.args.first)
         saved, sums, count, mark = time.monotonic(), torch.zeros(4, device=self.device), 0, self.step
         while self.progress() < 1 and self.elapsed - self.began < 60 * self.args.stop_after:
             began = time.monotonic()

@@ -3,12 +3,10 @@
 A tenth of the dictionary words, chosen by a checksum, is kept for evaluation: training never sees them.
 """
 
-import os
 import zlib
 from functools import lru_cache
-from pathlib import Path
 
-from assets import asset_folder
+from assets import word_folder
 
 DICTIONARIES = {
     "en": ("american-english", "british-english"), "fr": ("french",), "de": ("ngerman",), "es": ("spanish",), "it": ("italian",),
@@ -63,11 +61,9 @@ def dictionary(language: str, which: str) -> tuple[str, ...]:
     """The dictionary words of a language for `train` or `held-out`, in a stable order."""
     words = set()
     for name in DICTIONARIES[language]:
-        for folder in (asset_folder() / "dict", Path("/usr/share/dict")):
-            if os.path.exists(folder / name):
-                words.update(decode((folder / name).read_bytes()).split())
-                break
-        else:
-            raise SystemExit(f"no word list {name}: see tools/line-reader/README.md for the packages")
+        file = word_folder() / name
+        if not file.exists():
+            raise SystemExit(f"no word list {file}: see tools/line-reader/README.md for the packages")
+        words.update(decode(file.read_bytes()).split())
     wanted = which == "held-out"
     return tuple(sorted(w for w in words if 1 < len(w) < 22 and held_out(w) == wanted))

@@ -1,10 +1,11 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { decoders, encoders } from '../../ts/arch/registry';
 import { buildModelSpec, VisionEncoderDecoderConfig } from '../../ts/arch/vision-encoder-decoder';
 import { ConfigError, UnsupportedError, WeightsError } from '../../ts/errors';
 import type { TensorTable } from '../../ts/files/tensor-table';
+import type { EncoderSpec, GridBias, WindowSpan } from '../../ts/spec/model-spec';
 import { validateModelSpec } from '../../ts/spec/validate';
 
 const GOLDEN = join(__dirname, '../golden/models');
@@ -183,4 +184,79 @@ test('validation refuses a damaged spec', (t) => {
       name,
     );
   }
+});
+
+/** The spec of a golden case, changed in one place, does not pass as a whole. */
+const refuses = (name: string, edit: (encoder: EncoderSpec) => unknown) => (t: ExecutionContext) => {
+  const built = build(readJson(name), readTable(name));
+  edit(built.spec.encoder);
+  t.throws(() => validateModelSpec(built.spec, built.source), { instanceOf: ConfigError, code: 'INVALID_SPEC' });
+};
+const span = (encoder: EncoderSpec, layer = 0) => encoder.stages[0]!.layers[layer]!.attention.span;
+const DAMAGE: [string, string, (encoder: EncoderSpec) => unknown][] = [
+  ['a window of no cells', 'swin-gpt2', (encoder) => Object.assign(span(encoder), { side: 0 })],
+  ['a window of too many', 'swin-gpt2', (encoder) => Object.assign(span(encoder), { side: 257 })],
+  ['a shift of a window', 'swin-gpt2', (encoder) => Object.assign(span(encoder, 1), { shift: 4 })],
+  ['an endless mask', 'swin-gpt2', (encoder) => Object.assign(span(encoder, 1), { mask: -Infinity })],
+  ['a table of another window', 'swin-gpt2', (encoder) => Object.assign(span(encoder), { side: 3 })],
+  ['no merging between stages', 'swin-gpt2', (encoder) => (encoder.stages[0]!.merging = null)],
+  ['a merging at the end', 'swin-gpt2', (encoder) => (encoder.stages[1]!.merging = encoder.stages[0]!.merging)],
+  ['a width of another stage', 'swin-gpt2', (encoder) => (encoder.hiddenSize = encoder.stages[0]!.width)],
+  ['no stages', 'swin-gpt2', (encoder) => (encoder.stages = [])],
+  [
+    'no unit of distance',
+    'swinv2-bert',
+    (encoder) => Object.assign(span(encoder), { bias: { ...swinv2Bias(encoder), unit: 0 } }),
+  ],
+  ['two biases of one map', 'beit-gpt2', (encoder) => beitBias(encoder).tables.push(0)],
+  ['no tables', 'beit-gpt2', (encoder) => (beitBias(encoder).tables = [])],
+  ['a bias of another grid', 'beit-gpt2', (encoder) => (beitBias(encoder).gridWidth = 9)],
+  ['an odd gate', 'dinov2-swiglu-gpt2', (encoder) => (encoder.stages[0]!.layers[0]!.mlp.up.out = 7)],
+  ['an ungated gate', 'dinov2-swiglu-gpt2', (encoder) => (encoder.stages[0]!.layers[0]!.mlp.kind = 'plain')],
+  ['a scale that is no tensor', 'dinov2-gpt2', (encoder) => (encoder.stages[0]!.layers[0]!.mlpScale = -1)],
+  [
+    'more registers than there are',
+    'dinov2-registers-gpt2',
+    (encoder) => (encoder.embedding.prefixTokens[1]!.count = 9),
+  ],
+  ['positions for more tokens', 'dinov2-gpt2', (encoder) => Object.assign(encoder.embedding.positions, { prefix: 2 })],
+];
+function swinv2Bias(encoder: EncoderSpec) {
+  return (span(encoder) as WindowSpan).bias;
+}
+function beitBias(encoder: EncoderSpec): GridBias {
+  return (span(encoder) as { bias: GridBias }).bias;
+}
+for (const [what, name, edit] of DAMAGE) test(`validation refuses ${what}`, refuses(name, edit));
+
+test('both names of a vision tower load', (t) => {
+  for (const name of ['clip-gpt2', 'siglip-trocr']) {
+    const [json, table] = [readJson(name), readTable(name)];
+    const renamed: TensorTable = { files: table.files, tensors: new Map() };
+    for (const [key, place] of table.tensors)
+      renamed.tensors.set(key.replace(/^encoder\./, 'encoder.vision_model.'), place);
+    const [plain, old] = [build(json, table), build(json, renamed)];
+    t.deepEqual(old.spec, plain.spec, name);
+    t.deepEqual(
+      old.source.tensors.map((place) => place.name),
+      plain.source.tensors.map((place) => place.name),
+      'saved as transformers 5 does',
+    );
+  }
+});
+
+test('what transformers cannot run is refused with its key', (t) => {
+  for (const name of ['donut-swin-mbart', 'swinv2-bert']) {
+    const json = readJson(name);
+    json.encoder['use_absolute_embeddings'] = true;
+    const refusal = {
+      instanceOf: UnsupportedError,
+      code: 'UNSUPPORTED_CONFIG',
+      message: /encoder\.use_absolute_embeddings/,
+    };
+    t.throws(() => build(json, readTable(name)), refusal);
+  }
+  const json = readJson('swin-gpt2');
+  json.encoder['num_heads'] = [2];
+  t.throws(() => build(json, readTable('swin-gpt2')), { instanceOf: ConfigError, message: /encoder\.num_heads/ });
 });

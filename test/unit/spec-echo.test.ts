@@ -52,21 +52,32 @@ function namesPath(message: string, path: Path): boolean {
   );
 }
 
-test('a malformed value anywhere is refused with its path', async (t) => {
-  const spec = await specOf('vit-gpt2');
-  const echo = (value: unknown) => loadNative().echoSpec(value as ModelSpec);
-  const paths = pathsOf(spec).slice(1);
-  t.true(paths.length > 200);
-  for (const path of paths) {
-    const error = t.throws(
-      () => echo(changed(spec, path, Symbol.iterator)),
-      { code: 'INVALID_ARGUMENT' },
-      written(path),
-    ) as (Error & { kind?: string }) | undefined;
-    t.is(error?.kind, 'option');
-    t.true(namesPath(error?.message ?? '', path), `${written(path)}: ${error?.message}`);
-  }
-});
+// One case for each arm of the unions.
+for (const name of [
+  'vit-gpt2',
+  'vit-trocr-sinusoidal',
+  'vit-bert',
+  'beit-gpt2',
+  'swin-gpt2',
+  'swinv2-bert',
+  'dinov2-swiglu-gpt2',
+]) {
+  test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
+    const spec = await specOf(name);
+    const echo = (value: unknown) => loadNative().echoSpec(value as ModelSpec);
+    const paths = pathsOf(spec).slice(1);
+    t.true(paths.length > 200);
+    for (const path of paths) {
+      const error = t.throws(
+        () => echo(changed(spec, path, Symbol.iterator)),
+        { code: 'INVALID_ARGUMENT' },
+        written(path),
+      ) as (Error & { kind?: string }) | undefined;
+      t.is(error?.kind, 'option');
+      t.true(namesPath(error?.message ?? '', path), `${written(path)}: ${error?.message}`);
+    }
+  });
+}
 
 test('missing parts, fractions and unknown names are refused', async (t) => {
   const spec = await specOf('vit-gpt2');

@@ -1,5 +1,6 @@
 """One case per encoder and per flag that changes its maths, with a small decoder. Weights are stored in float16."""
 
+from cases_decoders import BART, BERT, PADS, POSITIONS, POST_BERT
 from models_cases import POST_NORM, case, trocr
 
 PLAIN = dict(image_size=12, patch_size=3, num_channels=1, num_hidden_layers=2, num_attention_heads=2)
@@ -24,6 +25,17 @@ def dinov2(model_type, values=None, **extra):
     width = dict(hidden_size=20, mlp_ratio=2, layer_norm_eps=1e-3)
     extra = dict(unused=["mask_token"]) | extra
     return encoder(model_type, PLAIN | width | (values or {}), **extra)
+
+
+def beit(model_type, *values, **extra):
+    width = dict(hidden_size=20, intermediate_size=27, layer_norm_eps=1e-3)
+    return encoder(model_type, PLAIN | width | {key: v for part in values for key, v in part.items()}, **extra)
+
+
+def swin(model_type, values, **extra):
+    base = dict(patch_size=4, num_channels=1, embed_dim=10, depths=[2, 2], num_heads=[2, 5], window_size=4)
+    extra = dict(unused=["mask_token"]) | extra
+    return encoder(model_type, base | dict(mlp_ratio=1.7, layer_norm_eps=1e-3) | values, **extra)
 
 
 #: Sizes that need interpolate_pos_encoding, and sizes an encoder takes without it.
@@ -52,5 +64,76 @@ CASES = {
     # registers behind the class token, antialiased positions
     "dinov2-registers-gpt2": dinov2(
         "dinov2_with_registers", dict(num_register_tokens=3, image_size=15), sizes=[[9, 9], [21, 12]], seed=44
+    ),
+    # the published kind: a bias per layer, mean pooling, hence no final norm
+    "beit-gpt2": beit("beit", dict(use_relative_position_bias=True), **SIZES, seed=11),
+    # one shared bias and one per layer, added; absolute positions; a final norm; no layer scale
+    "beit-shared-trocr": beit(
+        "beit",
+        dict(use_relative_position_bias=True, use_shared_relative_position_bias=True, use_mean_pooling=False),
+        dict(use_absolute_position_embeddings=True, layer_scale_init_value=0.0, image_size=9),
+        decoder=trocr(d_model=16, decoder_ffn_dim=23),
+        gains=POST_NORM,
+        sizes=[[12, 12], [15, 6]],
+        seed=211,
+    ),
+    # nothing but patches and a class token; any image size
+    "beit-roberta": beit(
+        "beit",
+        dict(use_mean_pooling=False, use_mask_token=True),
+        decoder=dict(model_type="roberta") | BERT | POSITIONS,
+        gains=POST_BERT,
+        unused=["mask_token"],
+        sizes=[[9, 15]],
+        **PADS,
+        seed=3,
+    ),
+    # a grid that is not square, whose bias table transformers turns around
+    "data2vec-vision-gpt2": beit(
+        "data2vec-vision", dict(use_shared_relative_position_bias=True, image_size=[12, 9]), sizes=[[9, 12]], seed=6
+    ),
+    # windows that do not divide the map, shifted; merging of an odd map
+    "swin-gpt2": swin("swin", dict(image_size=[28, 36]), sizes=[[30, 26], [41, 28]], seed=373),
+    # absolute positions, no q/k/v bias
+    "swin-absolute-trocr": swin(
+        "swin",
+        dict(use_absolute_embeddings=True, qkv_bias=False, image_size=24, window_size=3, patch_size=4),
+        decoder=trocr(d_model=16, decoder_ffn_dim=23),
+        gains=POST_NORM,
+        interpolate=[[24, 36]],
+        seed=267,
+    ),
+    # no final norm
+    "donut-swin-mbart": swin(
+        "donut-swin",
+        dict(image_size=[36, 32], num_heads=[2, 4]),
+        decoder=dict(model_type="mbart", scale_embedding=True) | BART | POSITIONS,
+        sizes=[[32, 44]],
+        seed=741,
+    ),
+    # a map of one window in the last stage, another activation
+    "swin-bert": swin(
+        "swin",
+        dict(image_size=[28, 28], depths=[1, 2], hidden_act="relu"),
+        decoder=dict(model_type="bert") | BERT | POSITIONS,
+        gains=POST_BERT,
+        seed=1,
+    ),
+    # cosine attention, computed bias, norm at the end of each branch; windows clamped in the second stage
+    "swinv2-bert": swin(
+        "swinv2",
+        dict(image_size=[28, 28]),
+        decoder=dict(model_type="bert") | BERT | POSITIONS,
+        gains=POST_BERT,
+        sizes=[[36, 22], [10, 14]],
+        seed=23,
+    ),
+    # distances in units of the window of pretraining; no q/k/v bias
+    "swinv2-pretrained-bart": swin(
+        "swinv2",
+        dict(image_size=24, window_size=3, pretrained_window_sizes=[4, 0], qkv_bias=False),
+        decoder=dict(model_type="bart") | BART | POSITIONS,
+        gains=POST_NORM,
+        seed=17,
     ),
 }

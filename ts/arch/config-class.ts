@@ -45,13 +45,14 @@ export const side = (fallback: number) => size(fallback, 65536);
 /** How many of something; may be none. */
 export const count = (fallback: number) =>
   field(fallback, `a whole number from 0 to ${MAX_SIZE}`, (v) => whole(v, 0, MAX_SIZE));
+const isList = (v: unknown, low: number) =>
+  Array.isArray(v) && v.length >= 1 && v.length <= 16 && v.every((item) => whole(item, low, MAX_SIZE));
+/** Something to count per stage; may be none. */
+export const counts = (fallback: readonly number[]): Field<readonly number[]> =>
+  field(fallback, `a list of 1 to 16 whole numbers from 0 to ${MAX_SIZE}`, (v) => isList(v, 0));
 /** One size per stage. */
 export const sizes = (fallback: readonly number[]): Field<readonly number[]> =>
-  field(
-    fallback,
-    `a list of 1 to 16 whole numbers from 1 to ${MAX_SIZE}`,
-    (v) => Array.isArray(v) && v.length >= 1 && v.length <= 16 && v.every((item) => whole(item, 1, MAX_SIZE)),
-  );
+  field(fallback, `a list of 1 to 16 whole numbers from 1 to ${MAX_SIZE}`, (v) => isList(v, 1));
 /** A number that Python may hold as an int: written as it is. */
 export const number = (fallback: number, low: number, high: number): Field<number> =>
   field(fallback, `a number from ${low} to ${high}`, (v) => typeof v === 'number' && v >= low && v <= high);

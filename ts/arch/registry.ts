@@ -8,10 +8,13 @@ import { gpt2 } from './decoders/gpt2';
 import { mbart } from './decoders/mbart';
 import { camembert, roberta, xlmRoberta } from './decoders/roberta';
 import { trocr } from './decoders/trocr';
+import { beit, data2vecVision } from './encoders/beit';
 import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
 import { dinov2, dinov2WithRegisters } from './encoders/dinov2';
 import { siglipVision } from './encoders/siglip-vision';
+import { donutSwin, swin } from './encoders/swin';
+import { swinv2 } from './encoders/swinv2';
 import { vit } from './encoders/vit';
 import { vitMSN } from './encoders/vit-msn';
 
@@ -25,21 +28,46 @@ export const encoders = {
   siglip_vision_model: siglipVision,
   dinov2,
   dinov2_with_registers: dinov2WithRegisters,
+  beit,
+  'data2vec-vision': data2vecVision,
+  swin,
+  'donut-swin': donutSwin,
+  swinv2,
 } as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
   ...{ bart, bert, camembert, gpt2, mbart, roberta, trocr },
   'xlm-roberta': xlmRoberta,
 } as unknown as Registry<DecoderArchitecture>;
 
-export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type');
+/** Encoders that transformers accepts, or its users try, and why they do not load here. */
+export const refusedEncoders: Readonly<Record<string, string>> = {
+  clip: 'it has two towers; its vision tower is clip_vision_model',
+  siglip: 'it has two towers; its vision tower is siglip_vision_model',
+  siglip2_vision_model: 'it needs the sizes of each image, which a decoder cannot pass on',
+  swin2sr: 'transformers cannot run it in front of a decoder',
+  vit_mae: 'it hides three quarters of the patches at random, also in evaluation',
+  yolos: 'detection tokens and positions added between layers are not supported',
+  layoutlmv3: 'it reads words and boxes besides pixels',
+  aimv2_vision_model: 'root-mean-square norms are not supported in encoders',
+  hiera: 'masked units and pooled queries are not supported',
+  dinov3_vit: 'rotary positions are not supported in encoders',
+};
+
+export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type', refusedEncoders);
 export const decoderFor = (modelType: string) => lookUp(decoders, modelType, 'decoder.model_type');
 
-function lookUp<A>(registry: Registry<A>, modelType: string, key: string): A {
+function lookUp<A>(
+  registry: Registry<A>,
+  modelType: string,
+  key: string,
+  refused: Readonly<Record<string, string>> = {},
+): A {
   const found = Object.hasOwn(registry, modelType) ? registry[modelType] : undefined;
   if (found) return found;
+  const reason = Object.hasOwn(refused, modelType) ? `: ${refused[modelType]}` : '';
   const known = Object.keys(registry).join(', ');
   throw new UnsupportedError(
     'UNSUPPORTED_ARCHITECTURE',
-    `config ${key}: expected one of ${known}, got ${show(modelType)}`,
+    `config ${key}: expected one of ${known}, got ${show(modelType)}${reason}`,
   );
 }

@@ -26,13 +26,16 @@ uint64_t physicalMemory() {
 #endif
 }
 
-void SlotCache::Free::operator()(float* p) const noexcept { std::free(p); }
+void SlotCache::Free::operator()(void* p) const noexcept { std::free(p); }
 
-SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity) : slots_(slots) {
+SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity, ops::CacheType type)
+    : slots_(slots) {
+  const int64_t unit = ops::cacheElementBytes(type);
+  view_.type = type;
   view_.capacity = capacity;
   double total = 0;
   for (int64_t width : innerWidths)
-    total += 2.0 * 4.0 * static_cast<double>(width) * static_cast<double>(slots) * static_cast<double>(capacity);
+    total += 2.0 * static_cast<double>(unit * width) * static_cast<double>(slots) * static_cast<double>(capacity);
   const uint64_t memory = physicalMemory();
   if (memory && total > static_cast<double>(memory))
     throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
@@ -40,15 +43,15 @@ SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t ca
                     std::to_string(static_cast<uint64_t>(total / 1048576.0)) + " MiB, expected at most the machine's " +
                     std::to_string(memory / 1048576) + " MiB; lower maxBatch");
   for (int64_t width : innerWidths) {
-    const size_t floats = static_cast<size_t>(width * slots * capacity);
+    const size_t bytes = static_cast<size_t>(width * slots * capacity * unit);
     for (int i = 0; i < 2; ++i) {
-      float* p = static_cast<float*>(std::calloc(floats ? floats : 1, sizeof(float)));
+      void* p = std::calloc(bytes ? bytes : 1, 1);
       if (!p)
         throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
                     "the key/value cache could not be allocated; lower maxBatch");
       buffers_.emplace_back(p);
       (i == 0 ? view_.keys : view_.values).push_back(p);
-      bytes_ += floats * sizeof(float);
+      bytes_ += bytes;
     }
   }
 }

@@ -12,7 +12,7 @@ namespace ved::engine {
 class SlotCache {
  public:
   // One entry per layer: heads * headDim. Throws ved::Error (OutOfMemory) when it exceeds the machine's memory.
-  SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity);
+  SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity, ops::CacheType type);
   plan::CacheView& view() { return view_; }
   int64_t slots() const { return slots_; }
   int64_t capacity() const { return view_.capacity; }
@@ -20,9 +20,9 @@ class SlotCache {
 
  private:
   struct Free {
-    void operator()(float* p) const noexcept;
+    void operator()(void* p) const noexcept;
   };
-  std::vector<std::unique_ptr<float[], Free>> buffers_;
+  std::vector<std::unique_ptr<void, Free>> buffers_;
   plan::CacheView view_;
   int64_t slots_ = 0;
   size_t bytes_ = 0;

@@ -104,8 +104,8 @@ void Engine::Worker::forward(ForwardRequest& request) {
     result.encoderTokens = request.encoderTokens;
     result.states = request.states;
   }
-  SlotCache cross(model_.crossWidths(), result.batch, result.encoderTokens);
-  SlotCache self(model_.selfWidths(), result.batch, result.steps);
+  SlotCache cross(model_.crossWidths(), result.batch, result.encoderTokens, model_.cacheType());
+  SlotCache self(model_.selfWidths(), result.batch, result.steps, model_.cacheType());
   fillCross(model_, result, cross, stop_);
 
   ForwardTokens t = flatten(request, model_, result.steps);

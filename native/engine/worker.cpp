@@ -73,14 +73,14 @@ void Engine::Worker::submit(std::shared_ptr<GenerateRequest> request) {
 void Engine::Worker::reserveCaches(int64_t encoderTokens) {
   if (!self_) {
     const int64_t capacity = model_.spec().decoder.maxPositions;
-    self_ = std::make_unique<SlotCache>(model_.selfWidths(), maxBatch_, capacity);
+    self_ = std::make_unique<SlotCache>(model_.selfWidths(), maxBatch_, capacity, model_.cacheType());
     ancestry_.resize(static_cast<size_t>(maxBatch_ * capacity));
     ancestryScratch_.resize(ancestry_.size());
   }
   const bool unused = freeSlots_.size() == static_cast<size_t>(maxBatch_);
   if (!cross_ || (cross_->capacity() < encoderTokens && unused)) {
     cross_.reset();  // free the old one first
-    cross_ = std::make_unique<SlotCache>(model_.crossWidths(), maxBatch_, encoderTokens);
+    cross_ = std::make_unique<SlotCache>(model_.crossWidths(), maxBatch_, encoderTokens, model_.cacheType());
   }
 }
 

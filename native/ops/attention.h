@@ -47,15 +47,21 @@ struct WindowAttentionArgs {
   float mask;          // added to the score of two cells of different regions
 };
 
+// Elements of a key/value cache. In bfloat16 keys and values are rounded when they are written; all arithmetic on them
+// is float32.
+enum class CacheType : uint8_t { Float32, BFloat16 };
+
+constexpr int64_t cacheElementBytes(CacheType type) { return type == CacheType::Float32 ? 4 : 2; }
+
 // Attention of single query tokens over a slot cache. Self-attention: every token names a row of `slots`, which says
 // for each position in which cache slot its key lies (the ancestry table: beams share prefixes by index, no cache is
 // ever copied). Cross-attention: slots == nullptr and slotOfToken names the image's slot directly.
 struct CachedAttentionArgs {
   const float* q;  // [tokens, heads * headDim], row stride ldq
   int64_t ldq;
-  const float* keys;    // [slots, heads, capacity, headDim]
-  const float* values;  // same layout
-  int64_t capacity;     // positions per (slot, head)
+  const void* keys;    // [slots, heads, capacity, headDim] of cacheType
+  const void* values;  // same layout
+  int64_t capacity;    // positions per (slot, head)
   float* out;           // [tokens, heads * headDim], row stride ldo
   int64_t ldo;
   int64_t tokens;
@@ -67,6 +73,7 @@ struct CachedAttentionArgs {
   const int32_t* slots;                         // [rows, capacity] ancestry table, or nullptr for cross-attention
   const uint8_t* const* maskOfToken = nullptr;  // [tokens] pointers to [length] flags (0 = hidden) or nullptr entries
   float* probabilities = nullptr;               // optional [tokens, heads, capacity] attention weights for output
+  CacheType cacheType = CacheType::Float32;
 };
 
 // Copies freshly projected keys and values into the cache: keys[slot, h, position, :] = kv[t, h * headDim ...].
@@ -75,14 +82,15 @@ struct WriteCacheArgs {
   const float* v;
   int64_t ldk;
   int64_t ldv;
-  float* keys;  // [slots, heads, capacity, headDim]
-  float* values;
+  void* keys;  // [slots, heads, capacity, headDim] of cacheType
+  void* values;
   int64_t capacity;
   int64_t tokens;
   int64_t heads;
   int64_t headDim;
   const int32_t* slotOfToken;      // [tokens] destination slot
   const int32_t* positionOfToken;  // [tokens]
+  CacheType cacheType = CacheType::Float32;
 };
 
 }  // namespace ved::ops

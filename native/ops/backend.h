@@ -33,6 +33,9 @@ class Backend {
                                                    ComputeType type = ComputeType::Float32) = 0;
   virtual const float* biasOf(const LinearWeight& weight) const = 0;  // [out], zeros where the layer has none
 
+  // Whether embedTokens() can take rows out of a matrix made by makeLinear(), so that a tied table is held once.
+  virtual bool readsRows() const { return false; }
+
   virtual void linear(const LinearArgs&) = 0;
   virtual void layerNorm(const LayerNormArgs&) = 0;
   virtual void encoderAttention(const EncoderAttentionArgs&) = 0;

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "ops/linear.h"
+
 namespace ved::ops {
 
 // patches[b * gridH * gridW + gy * gridW + gx, c * patchH * patchW + y * patchW + x] =
@@ -32,13 +34,14 @@ struct AssembleTokensArgs {
 
 // out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term
 struct EmbedTokensArgs {
-  const float* table;          // [vocab, width]
+  const float* table;          // [vocab, width], or nullptr: the rows of `tied`
   const float* positions;      // [positionRows, width] or nullptr
   float* out;                  // [tokens, width]
   const int32_t* ids;          // [tokens], already checked against the vocabulary
   const int32_t* positionIds;  // [tokens], already offset and checked; unused without positions
   int64_t tokens, width;
   float scale;
+  const LinearWeight* tied = nullptr;  // of a backend that readsRows(): the head's matrix [vocab, width]
 };
 
 }  // namespace ved::ops

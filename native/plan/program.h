@@ -90,7 +90,8 @@ struct TappedState {
 
 // Self-attention cache of one engine: [layer][slot, head, capacity, headDim].
 struct CacheView {
-  std::vector<float*> keys, values;  // one per layer
+  std::vector<void*> keys, values;  // one per layer
+  ops::CacheType type = ops::CacheType::Float32;
   int64_t capacity = 0;              // positions per (slot, head)
 };
 

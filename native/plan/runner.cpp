@@ -142,12 +142,13 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   if (op.kind == OpKind::WriteSelfCache) {
     backend_.writeCache({in + inner, in + 2 * inner, 3 * inner, 3 * inner, b.selfCache->keys[layer],
                          b.selfCache->values[layer], b.selfCache->capacity, b.tokens, op.heads, op.headDim, b.slot,
-                         b.position});
+                         b.position, b.selfCache->type});
     return;
   }
   if (op.kind == OpKind::WriteCrossCache) {
     backend_.writeCache({in, in + inner, 2 * inner, 2 * inner, b.crossCache->keys[layer], b.crossCache->values[layer],
-                         b.crossCache->capacity, b.tokens, op.heads, op.headDim, b.crossSlot, b.crossPosition});
+                         b.crossCache->capacity, b.tokens, op.heads, op.headDim, b.crossSlot, b.crossPosition,
+                         b.crossCache->type});
     return;
   }
   const bool self = op.kind == OpKind::SelfAttention;
@@ -155,6 +156,7 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   ops::CachedAttentionArgs args{};
   args.q = in;
   args.ldq = self ? 3 * inner : inner;
+  args.cacheType = cache.type;
   args.keys = cache.keys[layer];
   args.values = cache.values[layer];
   args.capacity = cache.capacity;

@@ -46,7 +46,14 @@ struct CachedCase {
   int64_t tokens, heads, headDim, capacity;
   bool self, masked, probabilities;
   uint64_t seed;
+  CacheType cache = CacheType::Float32;
 };
+
+std::vector<uint16_t> rounded(const Guarded& values) {
+  std::vector<uint16_t> bits(values.size());
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = bfloat16Bits(values[i]);
+  return bits;
+}
 
 // Everything a cached attention reads, with NaN wherever it must not look.
 struct CachedData {
@@ -83,11 +90,16 @@ struct CachedData {
             lengthOfToken.data(),
             c.self ? slots.data() : nullptr,
             c.masked ? maskOfToken.data() : nullptr,
-            nullptr};
+            nullptr,
+            c.cache};
+    if (c.cache == CacheType::Float32) return;
+    keys16 = rounded(keys), values16 = rounded(values);
+    args.keys = keys16.data(), args.values = values16.data();
   }
   Random random;
   int64_t slotCount, width;
   Guarded q, keys, values;
+  std::vector<uint16_t> keys16, values16;
   std::vector<int32_t> slots, slotOfToken, lengthOfToken;
   std::vector<std::vector<uint8_t>> masks;
   std::vector<const uint8_t*> maskOfToken;
@@ -107,7 +119,8 @@ void checkCached(Backend& backend, const CachedCase& c) {
   if (c.probabilities) a.probabilities = p.data();
   backend.cachedAttention(a);
   const std::string what =
-      backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity);
+      backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity) +
+      (c.cache == CacheType::Float32 ? "" : " bfloat16");
   const double tol = tolerance(c.headDim, c.capacity, a.scale);
   for (int64_t t = 0; t < c.tokens; ++t) {
     for (int64_t i = 0; i < d.width; ++i)
@@ -139,13 +152,15 @@ VED_TEST(encoder_attention_every_size) {
 VED_TEST(cached_attention_every_size) {
   for (const CpuIsa isa : availableIsas()) {
     const auto backend = makeCpuBackend(isa, 2);
-    for (int64_t i = 1; i <= 70; ++i) {
-      const auto seed = static_cast<uint64_t>(i);
-      checkCached(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, seed});
-      checkCached(*backend, {4, 3, i, 13, (i & 1) == 0, (i & 4) != 0, (i & 2) != 0, 100 + seed});
+    for (const CacheType cache : {CacheType::Float32, CacheType::BFloat16}) {
+      for (int64_t i = 1; i <= 70; ++i) {
+        const auto seed = static_cast<uint64_t>(i);
+        checkCached(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, seed, cache});
+        checkCached(*backend, {4, 3, i, 13, (i & 1) == 0, (i & 4) != 0, (i & 2) != 0, 100 + seed, cache});
+      }
+      checkCached(*backend, {6, 12, 64, 1030, true, false, true, 7, cache});
+      checkCached(*backend, {6, 12, 64, 577, false, true, false, 8, cache});
     }
-    checkCached(*backend, {6, 12, 64, 1030, true, false, true, 7});
-    checkCached(*backend, {6, 12, 64, 577, false, true, false, 8});
   }
 }
 
@@ -196,7 +211,8 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
     const int64_t batch = 3, tokens = 83, heads = 2, headDim = 40, image = tokens * heads * headDim;
     std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
     random.fill(qkv.data(), qkv.size());
-    const CachedCase c{9, 3, 40, 700, true, true, false, 5};
+    const CachedCase c{9, 3, 40, 700, true, true, false, 5,
+                       type == ComputeType::Float32 ? CacheType::Float32 : CacheType::BFloat16};
     CachedData d(c);
     std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
     for (const int threads : {1, 2, 4}) {
@@ -237,5 +253,13 @@ VED_TEST(write_cache_equals_reference) {
       CHECK(sameBits(keys.data(), wantKeys.data(), n));
       CHECK(sameBits(values.data(), wantValues.data(), n));
       CHECK(keys.intact() && values.intact());
+
+      std::vector<uint16_t> narrow(n), wantNarrow(n), other(n);
+      a.cacheType = CacheType::BFloat16;
+      a.keys = wantNarrow.data(), a.values = other.data();
+      makeReferenceBackend()->writeCache(a);
+      a.keys = narrow.data();
+      makeCpuBackend(isa, 1)->writeCache(a);
+      CHECK(narrow == wantNarrow);
     }
 }

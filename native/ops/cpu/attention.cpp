@@ -134,18 +134,26 @@ void CpuBackend::cachedAttention(const CachedAttentionArgs& a) {
   pool_.parallelFor(chunks, [&](int64_t c, int worker) {
     float* scores = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(a.capacity));
     for (int64_t i = pairs * c / chunks; i < pairs * (c + 1) / chunks; ++i)
-      kernels_->cachedAttention(a, i / a.heads, i % a.heads, scores);
+      kernels_->cachedAttention(a, i % a.tokens, i / a.tokens, scores);  // tokens of one image share a head's cache
   });
 }
 
 void CpuBackend::writeCache(const WriteCacheArgs& a) {
   const size_t bytes = static_cast<size_t>(a.headDim) * sizeof(float);
+  const auto copy = [&](const float* from, void* base, int64_t to) {
+    if (a.cacheType == CacheType::Float32) {
+      std::memcpy(static_cast<float*>(base) + to, from, bytes);
+      return;
+    }
+    auto* out = static_cast<uint16_t*>(base) + to;
+    for (int64_t d = 0; d < a.headDim; ++d) out[d] = bfloat16Bits(from[d]);
+  };
   forRows(a.tokens, 4 * a.heads * a.headDim, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t)
       for (int64_t h = 0; h < a.heads; ++h) {
         const int64_t to = ((a.slotOfToken[t] * a.heads + h) * a.capacity + a.positionOfToken[t]) * a.headDim;
-        std::memcpy(a.keys + to, a.k + t * a.ldk + h * a.headDim, bytes);
-        std::memcpy(a.values + to, a.v + t * a.ldv + h * a.headDim, bytes);
+        copy(a.k + t * a.ldk + h * a.headDim, a.keys, to);
+        copy(a.v + t * a.ldv + h * a.headDim, a.values, to);
       }
   });
 }

@@ -9,6 +9,18 @@ namespace ved::ops::reference {
 
 namespace {
 
+float cached(const void* base, int64_t index, CacheType type) {
+  if (type == CacheType::Float32) return static_cast<const float*>(base)[index];
+  return bfloat16ToFloat(static_cast<const uint16_t*>(base)[index]);
+}
+
+void store(void* base, int64_t index, CacheType type, float value) {
+  if (type == CacheType::Float32)
+    static_cast<float*>(base)[index] = value;
+  else
+    static_cast<uint16_t*>(base)[index] = bfloat16Bits(value);
+}
+
 double dot(const float* a, const float* b, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * b[i];
@@ -39,12 +51,17 @@ void cachedOne(const CachedAttentionArgs& a, int64_t t, int64_t h) {
   auto offset = [&](int64_t p) { return ((slotAt(a, t, p) * a.heads + h) * a.capacity + p) * a.headDim; };
   std::vector<double> s(static_cast<size_t>(length), -std::numeric_limits<double>::infinity());
   for (int64_t p = 0; p < length; ++p)
-    if (!mask || mask[p]) s[p] = a.scale * dot(a.q + t * a.ldq + h * a.headDim, a.keys + offset(p), a.headDim);
+    if (!mask || mask[p]) {
+      double sum = 0;
+      for (int64_t d = 0; d < a.headDim; ++d)
+        sum += static_cast<double>(a.q[t * a.ldq + h * a.headDim + d]) * cached(a.keys, offset(p) + d, a.cacheType);
+      s[p] = a.scale * sum;
+    }
   softmax(s);
   for (int64_t d = 0; d < a.headDim; ++d) {
     double sum = 0;
     for (int64_t p = 0; p < length; ++p)
-      if (!mask || mask[p]) sum += s[p] * a.values[offset(p) + d];
+      if (!mask || mask[p]) sum += s[p] * cached(a.values, offset(p) + d, a.cacheType);
     a.out[t * a.ldo + h * a.headDim + d] = static_cast<float>(sum);
   }
   if (!a.probabilities) return;
@@ -128,8 +145,8 @@ void writeCache(const WriteCacheArgs& a) {
     for (int64_t h = 0; h < a.heads; ++h)
       for (int64_t d = 0; d < a.headDim; ++d) {
         const int64_t to = ((a.slotOfToken[t] * a.heads + h) * a.capacity + a.positionOfToken[t]) * a.headDim + d;
-        a.keys[to] = a.k[t * a.ldk + h * a.headDim + d];
-        a.values[to] = a.v[t * a.ldv + h * a.headDim + d];
+        store(a.keys, to, a.cacheType, a.k[t * a.ldk + h * a.headDim + d]);
+        store(a.values, to, a.cacheType, a.v[t * a.ldv + h * a.headDim + d]);
       }
 }
 

@@ -81,26 +81,52 @@ inline int64_t cacheOffset(const CachedAttentionArgs& a, int64_t token, int64_t 
   return ((slot * a.heads + head) * a.capacity + position) * a.headDim;
 }
 
-inline float dot(const float* a, const float* b, int64_t n) {
-  Vec sum = Vec::zero();
-  forVectors(n,
-             [&](int64_t i, int64_t lanes) { sum = Vec::fma(loadLanes(a + i, lanes), loadLanes(b + i, lanes), sum); });
-  return Vec::reduceAdd(sum);
+// Elements of a cache, widened.
+struct CacheFloat32 {
+  using Element = float;
+  static Vec load(const Element* p, int64_t n) { return loadLanes(p, n); }
+};
+struct CacheBf16 {
+  using Element = uint16_t;
+  static Vec load(const Element* p, int64_t n) { return Vec::loadBf16(p, n); }
+};
+
+// scores[p] = scale * q . key[p]; four positions at a time share the sums across lanes.
+template <class Cache>
+void cacheScores(const CachedAttentionArgs& a, int64_t token, int64_t head, const uint8_t* mask, float* scores) {
+  const float* q = a.q + token * a.ldq + head * a.headDim;
+  const auto* keys = static_cast<const typename Cache::Element*>(a.keys);
+  const int64_t length = a.lengthOfToken[token];
+  for (int64_t first = 0; first < length; first += 4) {
+    const int64_t count = length - first < 4 ? length - first : 4;
+    Vec sum[4] = {Vec::zero(), Vec::zero(), Vec::zero(), Vec::zero()};
+    for (int64_t i = 0; i < count; ++i) {
+      if (mask && !mask[first + i]) continue;  // what lies there may be anything
+      const auto* key = keys + cacheOffset(a, token, head, first + i);
+      forVectors(a.headDim, [&](int64_t d, int64_t lanes) {
+        sum[i] = Vec::fma(loadLanes(q + d, lanes), Cache::load(key + d, lanes), sum[i]);
+      });
+    }
+    float sums[4];
+    Vec::reduceAdd4(sum, sums);
+    for (int64_t i = 0; i < count; ++i)
+      scores[first + i] = mask && !mask[first + i] ? kLowest : a.scale * sums[i];
+  }
 }
 
 // out[0, V * width) = sum over positions, in their order, of weight * value
-template <int V>
+template <class Cache, int V>
 void mixValues(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t d, const float* weights,
                const uint8_t* mask, float* out) {
   Vec acc[V];
   for (int j = 0; j < V; ++j) acc[j] = Vec::zero();
   for (int64_t p = 0; p < a.lengthOfToken[token]; ++p) {
-    if (mask && !mask[p]) continue;  // what lies there may be anything
-    const float* value = a.values + cacheOffset(a, token, head, p) + d;
+    if (mask && !mask[p]) continue;
+    const auto* value = static_cast<const typename Cache::Element*>(a.values) + cacheOffset(a, token, head, p) + d;
     const Vec w = Vec::set1(weights[p]);
     for (int j = 0; j < V; ++j) {
       const int64_t left = a.headDim - d - j * Vec::kWidth;
-      acc[j] = Vec::fma(w, loadLanes(value + j * Vec::kWidth, left), acc[j]);
+      acc[j] = Vec::fma(w, Cache::load(value + j * Vec::kWidth, left), acc[j]);
     }
   }
   for (int j = 0; j < V; ++j) storeLanes(acc[j], out + d + j * Vec::kWidth, a.headDim - d - j * Vec::kWidth);
@@ -112,24 +138,31 @@ bool anyVisible(const uint8_t* mask, int64_t length) {
   return false;
 }
 
-void cachedAttention(const CachedAttentionArgs& a, int64_t token, int64_t head, float* scores) {
+template <class Cache>
+void cachedAttentionOf(const CachedAttentionArgs& a, int64_t token, int64_t head, float* scores) {
   const int64_t length = a.lengthOfToken[token];
   const uint8_t* mask = a.maskOfToken ? a.maskOfToken[token] : nullptr;
-  const float* q = a.q + token * a.ldq + head * a.headDim;
   if (mask && !anyVisible(mask, length)) {
     for (int64_t p = 0; p < length; ++p) scores[p] = 0.0f;
   } else {
-    for (int64_t p = 0; p < length; ++p)
-      scores[p] = mask && !mask[p] ? kLowest : a.scale * dot(q, a.keys + cacheOffset(a, token, head, p), a.headDim);
+    cacheScores<Cache>(a, token, head, mask, scores);
     softmaxRow(scores, length, 1.0f);
   }
   float* out = a.out + token * a.ldo + head * a.headDim;
+  constexpr int W = Vec::kWidth;
   int64_t d = 0;
-  for (; d + 4 * Vec::kWidth <= a.headDim; d += 4 * Vec::kWidth) mixValues<4>(a, token, head, d, scores, mask, out);
-  for (; d < a.headDim; d += Vec::kWidth) mixValues<1>(a, token, head, d, scores, mask, out);
+  for (; d + 4 * W <= a.headDim; d += 4 * W) mixValues<Cache, 4>(a, token, head, d, scores, mask, out);
+  for (; d < a.headDim; d += W) mixValues<Cache, 1>(a, token, head, d, scores, mask, out);
   if (!a.probabilities) return;
   float* row = a.probabilities + (token * a.heads + head) * a.capacity;
   for (int64_t p = 0; p < a.capacity; ++p) row[p] = p < length ? scores[p] : 0.0f;
+}
+
+void cachedAttention(const CachedAttentionArgs& a, int64_t token, int64_t head, float* scores) {
+  if (a.cacheType == CacheType::Float32)
+    cachedAttentionOf<CacheFloat32>(a, token, head, scores);
+  else
+    cachedAttentionOf<CacheBf16>(a, token, head, scores);
 }
 
 int64_t firstEqual(const float* x, int64_t n, float value) {

@@ -17,6 +17,13 @@ struct Vec {
     const int64_t k = n >= 8 ? 8 : n < 0 ? 0 : n;
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bits + 8 - k));
   }
+  // n consecutive bfloat16, widened
+  static Vec loadBf16(const uint16_t* p, int64_t n) {
+    alignas(16) uint16_t lane[8] = {};
+    for (int i = 0; n < 8 && i < n; ++i) lane[i] = p[i];
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(n < 8 ? lane : p));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))};
+  }
   // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
   static Vec lowHalves(const uint32_t* p) { return {_mm256_castsi256_ps(_mm256_slli_epi32(whole(p), 16))}; }
   static Vec highHalves(const uint32_t* p) {
@@ -55,6 +62,9 @@ struct Vec {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  static void reduceAdd4(const Vec (&r)[4], float* sums) {
+    for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(r[i]);
   }
   static float reduceMax(Vec a) {
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));

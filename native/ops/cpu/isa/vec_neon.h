@@ -12,6 +12,12 @@ struct Vec {
   static constexpr int kTileRows = 8;
   float32x4_t v;
 
+  // n consecutive bfloat16, widened
+  static Vec loadBf16(const uint16_t* p, int64_t n) {
+    uint16_t lane[4] = {};
+    for (int i = 0; n < 4 && i < n; ++i) lane[i] = p[i];
+    return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(n < 4 ? lane : p), 16))};
+  }
   // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
   static Vec lowHalves(const uint32_t* p) { return {vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(p), 16))}; }
   static Vec highHalves(const uint32_t* p) {
@@ -56,6 +62,9 @@ struct Vec {
   static float reduceAdd(Vec a) {
     const float32x2_t s = vadd_f32(vget_low_f32(a.v), vget_high_f32(a.v));
     return vget_lane_f32(s, 0) + vget_lane_f32(s, 1);
+  }
+  static void reduceAdd4(const Vec (&r)[4], float* sums) {
+    for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(r[i]);
   }
   static float reduceMax(Vec a) { return vmaxvq_f32(a.v); }
 #if defined(_MSC_VER)

@@ -21,6 +21,10 @@ struct Vec {
     for (int i = 0; i < kWidth; ++i) r.v[i] = f(i);
     return r;
   }
+  // n consecutive bfloat16, widened
+  static Vec loadBf16(const uint16_t* p, int64_t n) {
+    return each([=](int i) { return i < n ? floatOf(static_cast<uint32_t>(p[i]) << 16) : 0.0f; });
+  }
   // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
   static Vec lowHalves(const uint32_t* p) {
     return each([=](int i) { return floatOf(p[i] << 16); });
@@ -88,6 +92,9 @@ struct Vec {
     return any;
   }
   static float reduceAdd(Vec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+  static void reduceAdd4(const Vec (&r)[4], float* sums) {
+    for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(r[i]);
+  }
   static float reduceMax(Vec a) {
     float m = a.v[0];
     for (int i = 1; i < kWidth; ++i) m = a.v[i] > m ? a.v[i] : m;

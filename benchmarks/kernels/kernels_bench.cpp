@@ -96,7 +96,7 @@ void encoderAttention(const Bench& b, int64_t tokens) {
   const std::vector<float> qkv = randomFloats(tokens * 3 * width);
   std::vector<float> out(static_cast<size_t>(tokens * width));
   const Times t = measure([&] {
-    b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f, b.type});
+    b.backend.encoderAttention({qkv.data(), out.data(), 1, tokens, heads, headDim, 0.125f, nullptr, b.type});
   });
   line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.operations(), "GFLOP/s");
 }

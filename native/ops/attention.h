@@ -62,7 +62,7 @@ struct CachedAttentionArgs {
   const void* keys;    // [slots, heads, capacity, headDim] of cacheType
   const void* values;  // same layout
   int64_t capacity;    // positions per (slot, head)
-  float* out;           // [tokens, heads * headDim], row stride ldo
+  float* out;          // [tokens, heads * headDim], row stride ldo
   int64_t ldo;
   int64_t tokens;
   int64_t heads;

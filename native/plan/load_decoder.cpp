@@ -42,7 +42,8 @@ void addConstants(Loader& load, const spec::DecoderEmbedding& embedding, std::ve
 
 void loadEmbedding(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
   const spec::DecoderEmbedding& embedding = decoder.embedding;
-  w.tokenTable = load.vector(embedding.table, decoder.vocabSize * embedding.width);
+  if (!load.holdsTable(decoder.head, embedding))
+    w.tokenTable = load.vector(embedding.table, decoder.vocabSize * embedding.width);
   w.tokenNorm = load.norm(embedding.tokenNorm, embedding.width);
   w.decoderPositions = positionTable(load, embedding);
   addConstants(load, embedding, w.decoderPositions);

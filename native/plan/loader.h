@@ -53,6 +53,12 @@ class Loader {
     return this->linear(linear, rowScale, type_);
   }
 
+  // The head's matrix can serve as the token table: it is the same tensor, and this backend reads its rows.
+  bool holdsTable(const spec::Linear& head, const spec::DecoderEmbedding& embedding) const {
+    return backend_.readsRows() && head.parts.size() == 1 && head.parts[0].weight == embedding.table &&
+           head.parts[0].layout == spec::LinearLayout::OutIn && head.in == embedding.width;
+  }
+
   LinearPtr linear(const spec::Linear& linear, const float* rowScale, ComputeType type) {
     const bool hasBias =
         std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });

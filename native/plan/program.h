@@ -92,7 +92,7 @@ struct TappedState {
 struct CacheView {
   std::vector<void*> keys, values;  // one per layer
   ops::CacheType type = ops::CacheType::Float32;
-  int64_t capacity = 0;              // positions per (slot, head)
+  int64_t capacity = 0;  // positions per (slot, head)
 };
 
 // Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise.

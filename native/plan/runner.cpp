@@ -43,9 +43,10 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       break;
     }
     case OpKind::EmbedTokens:
-      backend_.embedTokens({weights_.tokenTable.data(), op.usePositions ? weights_.decoderPositions.data() : nullptr,
-                            at(program, op.out, b), b.ids, b.positionIds, b.tokens, width(op.out),
-                            static_cast<float>(spec_.decoder.embedding.scale)});
+      backend_.embedTokens({weights_.tokenTable.empty() ? nullptr : weights_.tokenTable.data(),
+                            op.usePositions ? weights_.decoderPositions.data() : nullptr, at(program, op.out, b), b.ids,
+                            b.positionIds, b.tokens, width(op.out), static_cast<float>(spec_.decoder.embedding.scale),
+                            weights_.head.get()});
       break;
     case OpKind::EmbedPositions:
       backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), b.positionIds, nullptr,

@@ -69,7 +69,7 @@ struct ModelWeights {
   std::vector<MergingWeights> mergings;            // one per stage but the last
   std::optional<NormWeights> encoderFinalNorm;
   LinearPtr projection;
-  std::vector<float> tokenTable;        // [V, width]
+  std::vector<float> tokenTable;        // [V, width]; empty: the head holds it
   std::vector<float> decoderPositions;  // [rows, width], the embedding's constant rows added
   std::optional<NormWeights> tokenNorm, embeddingNorm;
   LinearPtr embeddingProjection;

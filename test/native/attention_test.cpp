@@ -30,7 +30,7 @@ void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads
   Guarded out(static_cast<size_t>(batch * tokens * width));
   std::vector<float> want(out.size());
   const float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
-  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale, type};
+  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale, nullptr, type};
   makeReferenceBackend()->encoderAttention(a);
   a.out = out.data();
   backend.encoderAttention(a);
@@ -118,9 +118,8 @@ void checkCached(Backend& backend, const CachedCase& c) {
   a.out = out.data(), a.ldo = d.width + 1;
   if (c.probabilities) a.probabilities = p.data();
   backend.cachedAttention(a);
-  const std::string what =
-      backend.name() + " cached D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity) +
-      (c.cache == CacheType::Float32 ? "" : " bfloat16");
+  const std::string what = backend.name() + " cached D " + std::to_string(c.headDim) + " C " +
+                           std::to_string(c.capacity) + (c.cache == CacheType::Float32 ? "" : " bfloat16");
   const double tol = tolerance(c.headDim, c.capacity, a.scale);
   for (int64_t t = 0; t < c.tokens; ++t) {
     for (int64_t i = 0; i < d.width; ++i)
@@ -200,7 +199,7 @@ VED_TEST(attention_nan_is_not_hidden) {
     std::vector<float> qkv(tokens * 3 * width), out(tokens * width);
     random.fill(qkv.data(), qkv.size());
     qkv[11 * 3 * width + 5] = std::numeric_limits<float>::quiet_NaN();  // a query: only its own row and head
-    backend->encoderAttention({qkv.data(), out.data(), 1, tokens, 2, 18, 0.2f, type});
+    backend->encoderAttention({qkv.data(), out.data(), 1, tokens, 2, 18, 0.2f, nullptr, type});
     for (int64_t i = 0; i < tokens * width; ++i) CHECK(std::isnan(out[i]) == (i / width == 11 && i % width < 18));
   }
 }
@@ -211,13 +210,13 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
     const int64_t batch = 3, tokens = 83, heads = 2, headDim = 40, image = tokens * heads * headDim;
     std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
     random.fill(qkv.data(), qkv.size());
-    const CachedCase c{9, 3, 40, 700, true, true, false, 5,
-                       type == ComputeType::Float32 ? CacheType::Float32 : CacheType::BFloat16};
+    const CachedCase c{
+        9, 3, 40, 700, true, true, false, 5, type == ComputeType::Float32 ? CacheType::Float32 : CacheType::BFloat16};
     CachedData d(c);
     std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
     for (const int threads : {1, 2, 4}) {
       const auto backend = makeCpuBackend(isa, threads);
-      EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f, type};
+      EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f, nullptr, type};
       backend->encoderAttention(a);
       CachedAttentionArgs k = d.args;
       k.out = cached.data();

@@ -83,6 +83,29 @@ VED_TEST(assemble_and_embed_equal_reference) {
   }
 }
 
+// A tied table is read out of the head's matrix: the same values, in bfloat16 rounded.
+VED_TEST(embed_tokens_from_the_head) {
+  for (const CpuIsa isa : availableIsas())
+    for (const ComputeType type : {ComputeType::Float32, ComputeType::BFloat16})
+      for (const int64_t width : {1, 2, 7, 64, 65}) {
+        Random random(static_cast<uint64_t>(width));
+        const int64_t vocab = 71;
+        std::vector<float> table(static_cast<size_t>(vocab * width)), got(static_cast<size_t>(3 * width));
+        random.fill(table.data(), table.size());
+        const auto backend = makeCpuBackend(isa, 1);
+        CHECK(backend->readsRows());
+        const auto head = backend->makeLinear(width, vocab, false, type);
+        head->setBlock(0, vocab, 0, width, table.data(), width, 1);
+        head->seal();
+        const int32_t ids[] = {70, 0, 33};
+        backend->embedTokens({nullptr, nullptr, got.data(), ids, nullptr, 3, width, 1.0f, head.get()});
+        for (int64_t i = 0; i < 3 * width; ++i) {
+          const float want = table[static_cast<size_t>(ids[i / width] * width + i % width)];
+          CHECK_EQ(got[i], type == ComputeType::Float32 ? want : bfloat16ToFloat(bfloat16Bits(want)));
+        }
+      }
+}
+
 VED_TEST(backends_name_themselves) {
   CHECK_EQ(makeReferenceBackend()->name(), std::string("reference"));
   CHECK(cpuIsaAvailable(CpuIsa::Scalar) && cpuIsaAvailable(CpuIsa::Auto));

@@ -19,6 +19,8 @@ class CpuBackend final : public Backend {
   std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override;
   const float* biasOf(const LinearWeight& weight) const override;
 
+  bool readsRows() const override { return true; }
+
   void linear(const LinearArgs&) override;
   void layerNorm(const LayerNormArgs&) override;
   void encoderAttention(const EncoderAttentionArgs&) override;

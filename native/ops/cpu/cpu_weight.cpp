@@ -102,6 +102,17 @@ void CpuWeight::setBf16(int64_t outBegin, int64_t outCount, int64_t inBegin, int
   }
 }
 
+void CpuWeight::readRow(int64_t n, float* row) const {
+  const int64_t width = kernels_->panelWidth;
+  const float* from = panel(n / width) + n % width;
+  if (type == ComputeType::Float32) {
+    for (int64_t k = 0; k < in; ++k) row[k] = from[k * width];
+    return;
+  }
+  const auto* halves = reinterpret_cast<const uint16_t*>(from);
+  for (int64_t k = 0; k < in; ++k) row[k] = bfloat16ToFloat(halves[k / 2 * 2 * width + k % 2]);
+}
+
 void CpuWeight::setBias(int64_t outBegin, int64_t outCount, const float* data) {
   std::copy(data, data + outCount, bias_.data() + outBegin);
 }

@@ -17,6 +17,8 @@ class CpuWeight final : public LinearWeight {
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override;
   void seal() override;
 
+  // W[n, :] as float32. Not in int8.
+  void readRow(int64_t n, float* row) const;
   const GemmKernels& gemm() const { return *gemm_; }
   int64_t units() const { return units_; }
   int64_t panelCount() const { return panelCount_; }

@@ -39,8 +39,9 @@ void CpuBackend::add(const AddArgs& a) {
 void CpuBackend::embedTokens(const EmbedTokensArgs& a) {
   forRows(a.tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {
-      const float* row = a.table + a.ids[t] * a.width;
       float* out = a.out + t * a.width;
+      const float* row = a.table ? a.table + a.ids[t] * a.width : out;
+      if (!a.table) static_cast<const CpuWeight*>(a.tied)->readRow(a.ids[t], out);
       if (a.positions == nullptr) {
         for (int64_t d = 0; d < a.width; ++d) out[d] = a.scale * row[d];
         continue;

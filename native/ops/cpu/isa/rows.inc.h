@@ -109,8 +109,7 @@ void cacheScores(const CachedAttentionArgs& a, int64_t token, int64_t head, cons
     }
     float sums[4];
     Vec::reduceAdd4(sum, sums);
-    for (int64_t i = 0; i < count; ++i)
-      scores[first + i] = mask && !mask[first + i] ? kLowest : a.scale * sums[i];
+    for (int64_t i = 0; i < count; ++i) scores[first + i] = mask && !mask[first + i] ? kLowest : a.scale * sums[i];
   }
 }
 

@@ -14,7 +14,7 @@ from fonts import font_files
 from latin_texts import Source
 from presets import Preset
 from render import draw_line, draw_nothing, pick_font, to_model_size
-from store import Store
+from store import Store, pack
 
 CHUNK = 64
 EMPTY_SHARE = 0.04
@@ -55,7 +55,8 @@ def work(out, preset: Preset, seed: int, first: int, stride: int, ramp: int) -> 
     while True:
         r = Random(f"{seed}/{index}")
         limit = longest(preset, index * CHUNK, ramp)
-        out.put([make_line(r, preset, source, families, max(4, round(limit * r.random() ** 0.7))) for _ in range(CHUNK)])
+        lines = [make_line(r, preset, source, families, max(4, round(limit * r.random() ** 0.7))) for _ in range(CHUNK)]
+        out.put(pack(preset, lines))
         index += stride
 
 

@@ -10,7 +10,7 @@ from hf_folder import build_model, image_processor
 from latin_texts import Source
 from presets import PRESETS
 from render import draw_line, pad, pick_font, to_model_size
-from store import Store
+from store import Store, pack
 
 
 def check_pixels(preset, families, source) -> None:
@@ -27,9 +27,10 @@ def check_pixels(preset, families, source) -> None:
 
 
 def check_store(preset, families, source) -> None:
-    r, store = Random(8), Store(preset, 60, torch.device("cpu"))
+    r, store = Random(8), Store(preset, 80, torch.device("cpu"))
     lines = [make_line(r, preset, source, families, r.randint(1, preset.max_chars)) for _ in range(50)]
-    batch = store.batch(store.add(lines), preset.columns)
+    store.add(pack(preset, lines[::-1]))  # so that the slots have held other lines
+    batch = store.batch(store.add(pack(preset, lines)), preset.columns)
     pixels = np.stack([pad(line.pixels, preset.height, preset.width) for line in lines])
     if not (batch.values.view(50, preset.width, preset.height, 3).transpose(1, 2).numpy() == pixels).all():
         raise SystemExit("the store's pixels are not the processor's")

@@ -1,8 +1,40 @@
 """The lines that training draws from, on its device: pictures, characters and edges in arrays, and batches cut from them."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 
 from presets import EOS, PAD, Preset
+
+
+@dataclass
+class Packed:
+    """Lines ready for a store, as the processes that draw them send them: pixel columns one after the other, [columns, height · 3]."""
+
+    columns: np.ndarray
+    widths: np.ndarray
+    ids: np.ndarray
+    edges: np.ndarray
+
+
+def pack(preset: Preset, lines: list) -> Packed:
+    p, count = preset, len(lines)
+    widths = np.array([line.pixels.shape[1] for line in lines], np.int64)
+    columns = np.zeros((widths.sum(), p.height, 3), np.uint8)
+    ids = np.full((count, p.max_chars + 1), -100, np.int64)
+    edges = np.full((count, p.max_chars + 1), np.inf, np.float32)
+    start = 0
+    for i, line in enumerate(lines):
+        h, w = line.pixels.shape[:2]
+        top = (p.height - h) // 2
+        columns[start : start + w, top : top + h] = line.pixels.transpose(1, 0, 2)
+        start += w
+        own = p.ids(line.text)
+        ids[i, : len(own)] = own
+        if line.text:
+            edges[i, : len(own)] = line.edges
+    return Packed(columns.reshape(len(columns), -1), widths, ids, edges)
 
 
 class Batch:
@@ -29,26 +61,19 @@ class Store:
         self.wide = [0] * size
         self.count, self.next = 0, 0
 
-    def add(self, lines: list) -> list[int]:
-        """Stores lines over the oldest ones and returns their slots; one copy to the device for all of them."""
-        p, count = self.preset, len(lines)
+    def add(self, packed: Packed) -> list[int]:
+        """Stores lines over the oldest ones and returns their slots; what a slot held beyond the new width is never read."""
+        count = len(packed.widths)
         slots = [(self.next + i) % self.size for i in range(count)]
-        pixels = torch.zeros(count, p.width, p.height, 3, dtype=torch.uint8)
-        ids = torch.full((count, p.max_chars + 1), -100)
-        edges = torch.full((count, p.max_chars + 1), float("inf"))
-        for i, (slot, line) in enumerate(zip(slots, lines)):
-            h, w = line.pixels.shape[:2]
-            top = (p.height - h) // 2
-            pixels[i, :w, top : top + h] = torch.from_numpy(line.pixels.copy()).transpose(0, 1)
-            own = torch.tensor(p.ids(line.text))
-            ids[i, : len(own)] = own
-            if line.text:
-                edges[i, : len(own)] = torch.from_numpy(line.edges).float()
-            self.wide[slot] = w
-        rows = torch.tensor(slots, device=self.device)
-        self.pixels[rows] = pixels.flatten(2).to(self.device)
-        self.ids[rows], self.edges[rows] = ids.to(self.device), edges.to(self.device)
-        self.widths[rows] = torch.tensor([line.pixels.shape[1] for line in lines], device=self.device)
+        for slot, width in zip(slots, packed.widths.tolist()):
+            self.wide[slot] = width
+        rows, widths = torch.tensor(slots, device=self.device), torch.from_numpy(packed.widths).to(self.device)
+        starts = widths.cumsum(0) - widths
+        x = torch.arange(len(packed.columns), device=self.device) - starts.repeat_interleave(widths)
+        self.pixels[rows.repeat_interleave(widths), x] = torch.from_numpy(packed.columns).to(self.device)
+        self.widths[rows] = widths
+        self.ids[rows] = torch.from_numpy(packed.ids).to(self.device)
+        self.edges[rows] = torch.from_numpy(packed.edges).to(self.device)
         self.next, self.count = (self.next + count) % self.size, min(self.size, self.count + count)
         return slots
 

@@ -109,6 +109,17 @@ def save_pair(tokenizer, name: str) -> None:
     write(OUT / name / "expected.json", expected(transformers.AutoTokenizer.from_pretrained(OUT / name), name))
 
 
+def borrowing(name: str, model: Path, config: dict) -> None:
+    """A folder whose sentencepiece model is another one's: `files` in expected.json names it."""
+    folder = OUT / name
+    write(folder / "tokenizer_config.json", config)
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copy(model, work)
+        shutil.copy(folder / "tokenizer_config.json", work)
+        result = expected(transformers.AutoTokenizer.from_pretrained(work), name)
+    write(folder / "expected.json", {"files": [str(model.relative_to(OUT))], **result})
+
+
 def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     vocab, merges = byte_bpe(420, ROBERTA_SPECIALS)
@@ -139,6 +150,13 @@ def main() -> None:
     write(folder / "expected.json", expected(tokenizer, "xlm-roberta-legacy"))
     tokenizer.add_tokens(["<s_menu>", "</s_menu>"], special_tokens=True)
     save_pair(tokenizer, "donut")
+
+    for name, config in {
+        "mbart-legacy": {"tokenizer_class": "MBartTokenizer", "src_lang": "fr_XX"},
+        "mbart50-legacy": {"tokenizer_class": "MBart50Tokenizer"},
+        "camembert-legacy": {"tokenizer_class": "CamembertTokenizer"},
+    }.items():
+        borrowing(name, folder / "sentencepiece.bpe.model", config)
 
     vocab, merges = byte_bpe(420, ["<s>", "<pad>", "</s>", "<unk>", "[START_REF]"])
     save_pair(transformers.NougatTokenizer(vocab=vocab, merges=merges), "nougat")

@@ -17,6 +17,17 @@ export interface Family {
   readonly model: 'BPE' | 'WordPiece' | 'Unigram';
   readonly specials: Readonly<Record<string, string>>;
   readonly layout: (config: JsonObject, charsmap: string | undefined) => Layout;
+  /** How the pieces of a sentencepiece model become a vocabulary; absent: as XLM-RoBERTa's. */
+  readonly pieces?: SentencePieceLayout;
+}
+
+export interface SentencePieceLayout {
+  /** What stands before and after the pieces from `from` on; a role stands for its token. */
+  readonly head: readonly (readonly [string, number])[];
+  readonly from: number;
+  readonly tail: readonly string[];
+  /** Whether the mask token takes the space before it. */
+  readonly stripsBeforeMask: boolean;
 }
 
 const ROBERTA_SPECIALS = {
@@ -113,13 +124,21 @@ const bert: Family = {
   }),
 };
 
+/** Rust's WhitespaceSplit: Unicode's White_Space, which U+FEFF is not; the library's own takes JavaScript's \\s. */
+const WHITESPACE_SPLIT = {
+  type: 'Split',
+  pattern: { Regex: '[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+' },
+  behavior: 'Removed',
+  invert: false,
+};
+
 /** Japanese BERT with character pieces: words cannot be cut without MeCab, so encoding cuts at spaces only; decoding is exact. */
 const bertJapanese: Family = {
   model: 'WordPiece',
   specials: BERT_SPECIALS,
   layout: (config) => ({
     normalizer: { type: 'NFKC' },
-    preTokenizer: { type: 'WhitespaceSplit' },
+    preTokenizer: WHITESPACE_SPLIT,
     decoder: { type: 'Sequence', decoders: [{ type: 'WordPiece', prefix: '##', cleanup: false }, { type: 'Fuse' }] },
     postProcessor: template(
       [special(config, BERT_SPECIALS, 'cls_token')],
@@ -136,13 +155,82 @@ const xlmRoberta: Family = {
     const metaspace = { type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: true };
     return {
       normalizer: charsmap === undefined ? null : { type: 'Precompiled', precompiled_charsmap: charsmap },
-      preTokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
+      preTokenizer: { type: 'Sequence', pretokenizers: [WHITESPACE_SPLIT, metaspace] },
       decoder: metaspace,
       postProcessor: template(
         [special(config, ROBERTA_SPECIALS, 'bos_token')],
         [special(config, ROBERTA_SPECIALS, 'eos_token')],
       ),
     };
+  },
+};
+
+/** fairseq's layout: its own first four ids, the model's pieces without theirs, then `tail` and the mask. */
+function fairseqPieces(tail: readonly string[], stripsBeforeMask: boolean): SentencePieceLayout {
+  const head = ['bos_token', 'pad_token', 'eos_token', 'unk_token'].map((role) => [role, 0] as const);
+  return { head, from: 3, tail, stripsBeforeMask };
+}
+
+export const XLM_ROBERTA_PIECES = fairseqPieces([], false);
+
+const MBART_LANGUAGES =
+  'ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN'.split(
+    ' ',
+  );
+const MBART50_LANGUAGES = [
+  ...MBART_LANGUAGES,
+  ...'af_ZA az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN mn_MN mr_IN pl_PL ps_AF pt_XX sv_SE sw_KE ta_IN te_IN th_TH tl_XX uk_UA ur_PK xh_ZA gl_ES sl_SI'.split(
+    ' ',
+  ),
+];
+
+const METASPACE = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true };
+const sourceLanguage = (config: JsonObject): string => tokenText(config['src_lang']) ?? 'en_XX';
+
+/** mBART (25 languages): no normaliser in transformers 5; a text ends with `</s>` and its language. */
+const mbart: Family = {
+  model: 'Unigram',
+  specials: ROBERTA_SPECIALS,
+  pieces: fairseqPieces(MBART_LANGUAGES, true),
+  layout: (config) => ({
+    normalizer: null,
+    preTokenizer: { type: 'Sequence', pretokenizers: [WHITESPACE_SPLIT, METASPACE] },
+    decoder: METASPACE,
+    postProcessor: template([], [special(config, ROBERTA_SPECIALS, 'eos_token'), sourceLanguage(config)]),
+  }),
+};
+
+/** mBART-50: a text begins with its language and ends with `</s>`. */
+const mbart50: Family = {
+  model: 'Unigram',
+  specials: ROBERTA_SPECIALS,
+  pieces: fairseqPieces(MBART50_LANGUAGES, true),
+  layout: (config, charsmap) => {
+    const precompiled = charsmap === undefined ? [] : [{ type: 'Precompiled', precompiled_charsmap: charsmap }];
+    const collapse = { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' };
+    return {
+      normalizer: { type: 'Sequence', normalizers: [...precompiled, collapse] },
+      preTokenizer: METASPACE,
+      decoder: METASPACE,
+      postProcessor: template([sourceLanguage(config)], [special(config, ROBERTA_SPECIALS, 'eos_token')]),
+    };
+  },
+};
+
+/** CamemBERT: XLM-RoBERTa's rules; the first ids of fairseq are kept but not used. */
+const camembert: Family = {
+  ...xlmRoberta,
+  pieces: {
+    head: [
+      ['<s>NOTUSED', 0],
+      ['pad_token', 0],
+      ['</s>NOTUSED', 0],
+      ['unk_token', 0],
+      ['<unk>NOTUSED', -100],
+    ],
+    from: 1,
+    tail: [],
+    stripsBeforeMask: true,
   },
 };
 
@@ -178,6 +266,9 @@ const FAMILIES: ReadonlyMap<string, Family> = new Map([
   ['BertJapanese', bertJapanese],
   ['XLMRoberta', xlmRoberta],
   ['Nougat', nougat],
+  ['MBart', mbart],
+  ['MBart50', mbart50],
+  ['Camembert', camembert],
 ]);
 
 /** The family of a `tokenizer_class`: transformers 5 rebuilds these in code and takes only vocabulary and post-processor from the file. */

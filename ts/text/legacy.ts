@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { ConfigError, UnsupportedError } from '../errors.js';
 import type { Repository } from '../files/repository.js';
 import type { JsonObject } from './json-shape.js';
-import { applyLayout, familyOf, special, type Family } from './layouts.js';
+import { applyLayout, familyOf, special, XLM_ROBERTA_PIECES, type Family } from './layouts.js';
 import { parseSentencePiece } from './sentencepiece.js';
 
 const MAX_MODEL_BYTES = 64 * 1024 * 1024;
@@ -92,20 +92,28 @@ async function readUnigram(folder: Repository, name: string, config: JsonObject,
       `expected a unigram model (1) in ${name}, got model type ${proto.modelType}`,
     );
   }
-  const of = (role: string): string => special(config, family.specials, role);
-  const head = ['bos_token', 'pad_token', 'eos_token', 'unk_token'].map((role) => [of(role), 0] as const);
-  const tail = proto.pieces.slice(3).map((p) => [p.piece, p.score] as const);
-  const vocab = [...head, ...tail, [of('mask_token'), 0] as const];
+  const layout = family.pieces ?? XLM_ROBERTA_PIECES;
+  const of = (role: string): string => (role.endsWith('_token') ? special(config, family.specials, role) : role);
+  const head = layout.head.map(([token, score]) => [of(token), score] as const);
+  const body = proto.pieces.slice(layout.from).map((p) => [p.piece, p.score] as const);
+  const tail = [...layout.tail, of('mask_token')].map((token) => [token, 0] as const);
+  const vocab = [...head, ...body, ...tail];
   const ids = new Map(vocab.map(([piece], id) => [piece, id]));
+  const added = (content: string, isSpecial: boolean, lstrip = false): JsonObject => ({
+    id: ids.get(content),
+    content,
+    special: isSpecial,
+    normalized: false,
+    lstrip,
+  });
   const declared = proto.pieces.filter((p) => (p.type === 3 || p.type === 4) && ids.has(p.piece));
   return {
     model: { type: 'Unigram', unk_id: 3, vocab, byte_fallback: false },
-    added_tokens: declared.map((p) => ({
-      id: ids.get(p.piece),
-      content: p.piece,
-      special: p.type === 3,
-      normalized: false,
-    })),
+    added_tokens: [
+      ...declared.map((p) => added(p.piece, p.type === 3)),
+      ...layout.tail.map((token) => added(token, true)),
+      ...(layout.stripsBeforeMask ? [added(of('mask_token'), true, true)] : []),
+    ],
     normalizer: proto.charsmap
       ? { type: 'Precompiled', precompiled_charsmap: Buffer.from(proto.charsmap).toString('base64') }
       : null,

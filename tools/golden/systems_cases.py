@@ -11,7 +11,7 @@ BERT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "in
 #: As saved by transformers 4 before image processors had their name.
 VIT_EXTRACTOR = {"feature_extractor_type": "ViTFeatureExtractor", "do_normalize": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 2, "size": 32}
 DONUT_TOKENS = ["<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>", "<s_cord-v2>", "<s_menu>", "</s_menu>", "<s_nm>", "</s_nm>", "<s_price>", "</s_price>", "<sep/>", "<yes/>", "<no/>"]
-FIRST_ADDED = 188  # behind the last piece of the tiny sentencepiece model
+FIRST_ADDED = 192  # behind the pieces and the mask of the tiny sentencepiece model
 
 
 def donut_files(count):

@@ -37,6 +37,7 @@ const table = (prefix) => expected.map(([file, text]) => `${prefix}${file}\t${te
 const CHECKS = [
   ['read-line.mjs', () => example('read-line.mjs', first), `${firstText}\n`],
   ['stream.cjs', () => example('stream.cjs', first), `${firstText}\n`],
+  ['warm-start.mjs', () => example('warm-start.mjs', first), `${firstText}\n`],
   ['batch-folder.mjs', () => example('batch-folder.mjs', images), table('')],
   ['ved generate', () => output(program, 'generate', images), table(images + path.sep)],
 ];

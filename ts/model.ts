@@ -172,7 +172,10 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
     for (const { name, shape } of this.#source.tensors) yield { name, shape };
   }
 
-  /** `cacheBytes` is reserved address space: pages are committed as rows use them. */
+  /**
+   * `weightBytes` counts the packed weights, and the originals of those that were drawn. `cacheBytes` is reserved address
+   * space: pages are committed as rows use them.
+   */
   memory(): { weightBytes: number; cacheBytes: number; workspaceBytes: number } {
     this.#checkAlive();
     return this.#native.memory();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -56,12 +57,38 @@ uint64_t hashOf(const std::string& name) {
 // In (0, 1): never 0, whose logarithm would be infinite.
 double unit(uint32_t bits) { return (bits + 0.5) * 0x1p-32; }
 
-// Box and Muller 1958: two independent normal numbers from two uniform ones.
-void normalPair(uint32_t a, uint32_t b, double* out) {
-  const double radius = std::sqrt(-2.0 * std::log(unit(a)));
-  const double angle = 2.0 * std::numbers::pi * unit(b);
-  out[0] = radius * std::cos(angle);
-  out[1] = radius * std::sin(angle);
+// ln((bits + 0.5) / 2^32) to float precision: exponent and mantissa apart, ln m = 2 artanh((m - 1) / (m + 1)) as a
+// series.
+float logUnit(uint32_t bits) {
+  const uint32_t raw = std::bit_cast<uint32_t>(static_cast<float>(bits) + 0.5f);
+  // Mantissas from 1/sqrt(2) to sqrt(2), so that the result does not cancel near bits = 2^32.
+  const int32_t exponent = static_cast<int32_t>((raw + 0x004afb0du) >> 23) - 127;
+  const float m = std::bit_cast<float>(raw - (static_cast<uint32_t>(exponent) << 23));
+  const float t = (m - 1.f) / (m + 1.f), q = t * t;
+  const float series = 1.f + q * (1.f / 3 + q * (1.f / 5 + q * (1.f / 7 + q * (1.f / 9))));
+  return 2.f * t * series + static_cast<float>(exponent - 32) * std::numbers::ln2_v<float>;
+}
+
+// Cosine and sine of a uniform angle: a quarter turn from the upper two bits, what lies around it from the rest.
+void unitVector(uint32_t bits, float* out) {
+  const float part = static_cast<float>(bits & 0x3fffffffu) * 0x1p-30f - 0.5f;
+  const float a = part * (std::numbers::pi_v<float> / 2), q = a * a;
+  const float c = 1.f - q * (1.f / 2 - q * (1.f / 24 - q * (1.f / 720 - q * (1.f / 40320))));
+  const float s = a * (1.f - q * (1.f / 6 - q * (1.f / 120 - q * (1.f / 5040 - q * (1.f / 362880)))));
+  const uint32_t quarter = bits >> 30;
+  const bool turned = quarter & 1u;
+  const float x = turned ? s : c, y = turned ? c : s;
+  out[0] = quarter == 1u || quarter == 2u ? -x : x;
+  out[1] = quarter >= 2u ? -y : y;
+}
+
+// Box and Muller 1958: two independent normal numbers from two uniform ones. Without the system's mathematical
+// functions, which are several times slower and round differently from one system to the next.
+void normalPair(uint32_t a, uint32_t b, float* out) {
+  const float radius = std::sqrt(-2.f * logUnit(a));
+  unitVector(b, out);
+  out[0] *= radius;
+  out[1] *= radius;
 }
 
 class Source {
@@ -78,7 +105,7 @@ class Source {
         out[lane] = static_cast<float>(d_.low + (d_.high - d_.low) * unit(bits[static_cast<size_t>(lane)]));
       return;
     }
-    double normals[kGroup];
+    float normals[kGroup];
     fillNormals(g, 0, normals);
     for (int lane = 0; lane < kGroup; ++lane) {
       const double value = d_.std * normals[lane];
@@ -93,7 +120,7 @@ class Source {
     return random_.block(static_cast<uint32_t>(g >> 32) | attempt << 8, static_cast<uint32_t>(g));
   }
 
-  void fillNormals(int64_t g, uint32_t attempt, double* out) const {
+  void fillNormals(int64_t g, uint32_t attempt, float* out) const {
     const Philox::Block bits = block(g, attempt);
     normalPair(bits[0], bits[1], out);
     normalPair(bits[2], bits[3], out + 2);
@@ -105,7 +132,7 @@ class Source {
     const bool wide = std::min(-d_.low, d_.high) >= d_.std;
     for (uint32_t attempt = 1; attempt <= 256; ++attempt) {
       if (wide) {
-        double normals[kGroup];
+        float normals[kGroup];
         fillNormals(g, attempt, normals);
         const double value = d_.std * normals[lane];
         if (value >= d_.low && value <= d_.high) return value;

@@ -169,6 +169,17 @@ test('fromConfig refuses bad seeds, options and configs', async (t) => {
   await t.throwsAsync(make(config(), { signal: AbortSignal.abort(reason) }), { is: reason });
 });
 
+test('fromConfig can be aborted while tensors are drawn', async (t) => {
+  const decoder = new GPT2Config({ ...GPT2, vocabSize: 400_000, nEmbd: 128 });
+  const large = VisionEncoderDecoderConfig.fromEncoderDecoderConfigs(new ViTConfig(VIT), decoder);
+  const control = new AbortController();
+  const reason = new Error('enough');
+  setTimeout(() => control.abort(reason), 20);
+  await t.throwsAsync(VisionEncoderDecoderModel.fromConfig(large, { device: 'cpu', signal: control.signal }), {
+    is: reason,
+  });
+});
+
 test('the native side refuses new tensors that make no sense', async (t) => {
   const { spec, source } = buildModelSpec(config(), { files: [], tensors: new Map() }, 'create');
   const options = { backend: 'cpu', isa: 'auto', dtype: 'float32', threads: 1, maxBatch: 1, fuse: true } as const;

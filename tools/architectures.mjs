@@ -85,7 +85,7 @@ function decoderRow(name, { config }, spec, classes) {
 }
 
 /** The text between the marks, by the name of each table. */
-function tables({ registry: { encoders, decoders, refusedEncoders }, composite, classes }) {
+function tables({ registry: { encoders, decoders, refusedEncoders, refusedDecoders }, composite, classes }) {
   const specOf = (encoder, decoder) => {
     const config = composite.VisionEncoderDecoderConfig.fromEncoderDecoderConfigs(
       encoders[encoder].config.fromJSON({ model_type: encoder }),
@@ -102,6 +102,10 @@ function tables({ registry: { encoders, decoders, refusedEncoders }, composite, 
     'table of refused encoders': table(
       ['encoder', 'why it is refused'],
       Object.entries(refusedEncoders).map(([name, reason]) => [`\`${name}\``, reason]),
+    ),
+    'table of refused decoders': table(
+      ['decoder', 'why it is refused'],
+      Object.entries(refusedDecoders).map(([name, reason]) => [`\`${name}\``, reason]),
     ),
     'table of decoders': table(
       ['decoder', 'config class', 'layers', checked],

@@ -3,9 +3,11 @@ import test from 'ava';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decoders, refusedDecoders } from '../../ts/arch/registry';
 import { buildModelSpec, VisionEncoderDecoderConfig } from '../../ts/arch/vision-encoder-decoder';
 import { openRepository } from '../../ts/files/repository';
 import { ConfigError, UnsupportedError, VisionEncoderDecoderModel } from '../../ts/index';
+import { interleavedSinusoids, sinusoids, type Draw } from '../../ts/spec/init';
 import { GOLDEN } from '../parity/golden';
 
 type Json = Record<string, unknown> & { decoder: Record<string, unknown> };
@@ -30,6 +32,50 @@ test('a BERT that is no decoder is refused by key', async (t) => {
       buildWith('vit-roberta', (decoder) => delete decoder[key]),
       { instanceOf: ConfigError, message },
     );
+  }
+});
+
+test('decoders that cannot work are refused with the reason', (t) => {
+  const encoder = { model_type: 'vit' };
+  const reasons: [string, RegExp][] = [
+    ['opt', /got "opt": it has no cross-attention$/],
+    ['biogpt', /the image would be ignored$/],
+    ['roformer', /rotary positions/],
+    ['llama', /got "llama"$/],
+  ];
+  for (const [modelType, message] of reasons) {
+    const decoder = { model_type: modelType };
+    t.throws(() => VisionEncoderDecoderConfig.fromJSON({ model_type: 'vision-encoder-decoder', encoder, decoder }), {
+      instanceOf: UnsupportedError,
+      code: 'UNSUPPORTED_ARCHITECTURE',
+      message,
+    });
+  }
+  for (const name of Object.keys(refusedDecoders)) t.false(Object.hasOwn(decoders, name), name);
+});
+
+test('values that change the maths in ways this package has not are refused by key', async (t) => {
+  const refuse = (name: string, key: string, value: unknown) =>
+    t.throwsAsync(
+      buildWith(name, (decoder) => (decoder[key] = value)),
+      { instanceOf: UnsupportedError, code: 'UNSUPPORTED_CONFIG', message: new RegExp(`decoder\\.${key}: expected`) },
+    );
+  await refuse('vit-mvp', 'use_prompt', true);
+  await refuse('vit-marian', 'decoder_vocab_size', 40);
+  await refuse('vit-xglm', 'add_cross_attention', false);
+});
+
+test('tables of sinusoids are those of transformers', (t) => {
+  // row 2 of Marian's and DistilBERT's create_weight for width 5
+  const expected: [Draw, number[]][] = [
+    [sinusoids, [0.9092974, 0.0502166, 0.0012619, -0.4161468, 0.9987384]],
+    [interleavedSinusoids, [0.9092974, -0.4161468, 0.0502166, 0.9987384, 0.0012619]],
+  ];
+  for (const [draw, row] of expected) {
+    const drawn = typeof draw === 'function' ? draw([3, 5]) : draw;
+    const values = drawn.kind === 'values' ? [...drawn.values] : [];
+    t.is(values.length, 15);
+    row.forEach((value, index) => t.true(Math.abs(values[10 + index]! - value) < 1e-6, `column ${index}`));
   }
 });
 

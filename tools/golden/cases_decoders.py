@@ -24,7 +24,7 @@ POST_BERT = dict(tokens=1.2, positions=2.0, maps=0.9, cross=1.0, head=4.0, bias=
 
 
 #: Keys of a case rather than of the decoder's config.
-MORE = ("seed", "encoder", "ids", "prompt")
+MORE = ("seed", "encoder", "ids", "prompt", "uncached")
 #: Where position ids depend on pads.
 PADS = dict(ids=PADDED_IDS["ids"], prompt=[[1, 7, 11], [3, 1, 12], [14, 6, 4]])
 
@@ -54,4 +54,35 @@ CASES = {
     "vit-roberta": bert("roberta", hidden_act="relu", **PADS),
     "vit-xlm-roberta": bert("xlm-roberta", type_vocab_size=1, **PADS),
     "deit-camembert": bert("camembert", encoder=small(model_type="deit"), **PADS),
+    # relatives of BERT
+    "vit-electra": bert("electra", embedding_size=14, hidden_act="silu"),
+    "vit-electra-equal": bert("electra", embedding_size=20, tie_word_embeddings=False),
+    "vit-bert-generation": bert("bert-generation"),
+    "vit-ernie": bert("ernie", use_task_id=True),
+    "vit-rembert": bert("rembert", input_embedding_size=14, output_embedding_size=18),
+    "vit-data2vec-text": bert("data2vec-text", **PADS),
+    "vit-roberta-prelayernorm": bert("roberta-prelayernorm", gains={}, **PADS),
+    "vit-xlm-roberta-xl": bert("xlm-roberta-xl", gains={}, **PADS),
+    # not in transformers: tools/golden/distilbert_decoder.py
+    "vit-distilbert": decoder(
+        "distilbert",
+        dict(vocab_size=43, dim=20, n_layers=2, n_heads=2, hidden_dim=27) | POSITIONS,
+        dict(is_decoder=True, add_cross_attention=True, activation="gelu"),
+        gains=POST_BERT,
+        uncached=True,
+    ),
+    # relatives of BART
+    "vit-marian": bart("marian", pad_token_id=1, decoder_start_token_id=2, scale_embedding=True, activation_function="silu"),
+    "vit-pegasus": bart("pegasus", scale_embedding=True, activation_function="relu", tie_word_embeddings=False, gains={}),
+    "vit-blenderbot": bart("blenderbot", gains={}),
+    "vit-blenderbot-small": bart("blenderbot-small", scale_embedding=True),
+    "vit-mvp": bart("mvp"),
+    "vit-plbart": bart("plbart"),
+    "vit-bigbird-pegasus": bart("bigbird_pegasus", gains={}),
+    "vit-xglm": decoder(
+        "xglm",
+        dict(vocab_size=43, d_model=20, num_layers=2, attention_heads=2, ffn_dim=27) | POSITIONS,
+        dict(scale_embedding=False, pad_token_id=5),
+        pad=5,
+    ),
 }

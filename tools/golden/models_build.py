@@ -2,6 +2,7 @@
 
 import copy
 
+import distilbert_decoder  # noqa: F401  makes transformers know the class
 import torch
 from transformers import AutoConfig, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
 from transformers.pytorch_utils import Conv1D
@@ -78,6 +79,8 @@ def set_tokens(model, case, eos):
         config.pad_token_id = case["pad"]
         config.bos_token_id = case["start"]
         config.decoder_start_token_id = case["start"]
+    if case.get("uncached"):
+        model.generation_config.use_cache = False
 
 
 def greedy(model, values, **options):
@@ -116,7 +119,7 @@ def check_sensitivity(model, inputs, unused=()):
         before = model(**inputs).logits
         generator = torch.Generator().manual_seed(7)
         for name, parameter in names.items():
-            if any(part in name for part in unused) or name.endswith(("k_proj.bias", "key.bias")):
+            if any(part in name for part in unused) or name.endswith(("k_proj.bias", "k_lin.bias", "key.bias")):
                 continue
             if name.removesuffix("bias") + "decoder.bias" in names:
                 continue

@@ -1,5 +1,5 @@
 /** Config classes from a table of fields: defaults, checks, and the mapping between camelCase and the files' snake_case. */
-import { ConfigError, OptionError } from '../errors';
+import { ConfigError, OptionError, UnsupportedError } from '../errors';
 import { cloneJson, markFloat } from '../json';
 import { nearest, toSnakeCase } from '../names';
 
@@ -100,6 +100,11 @@ const COMMON = {
   architectures: hidden(anything()),
 } satisfies Fields;
 type Common = Values<typeof COMMON>;
+
+/** Refuses a value that no class of transformers would compute here, or that this package does not. */
+export function refuse(key: string, expected: string, got: unknown, reason: string): never {
+  throw new UnsupportedError('UNSUPPORTED_CONFIG', `config ${key}: expected ${expected}, got ${show(got)}: ${reason}`);
+}
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

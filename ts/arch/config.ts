@@ -1,12 +1,27 @@
 /** The config classes, one per architecture. */
 import type { BaseConfig } from './config-class';
 
-export { BartConfig } from './decoders/bart';
-export { BertConfig } from './decoders/bert';
+export { BartConfig, MvpConfig, PLBartConfig } from './decoders/bart';
+export { BertConfig, ErnieConfig } from './decoders/bert';
+export { BertGenerationConfig } from './decoders/bert-generation';
+export { BigBirdPegasusConfig } from './decoders/bigbird-pegasus';
+export { BlenderbotConfig, BlenderbotSmallConfig } from './decoders/blenderbot';
+export { DistilBertConfig } from './decoders/distilbert';
+export { ElectraConfig } from './decoders/electra';
 export { GPT2Config } from './decoders/gpt2';
 export { MBartConfig } from './decoders/mbart';
-export { CamembertConfig, RobertaConfig, XLMRobertaConfig } from './decoders/roberta';
+export { MarianConfig, PegasusConfig } from './decoders/pegasus';
+export { RemBertConfig } from './decoders/rembert';
+export {
+  CamembertConfig,
+  Data2VecTextConfig,
+  RobertaConfig,
+  RobertaPreLayerNormConfig,
+  XLMRobertaConfig,
+  XLMRobertaXLConfig,
+} from './decoders/roberta';
 export { TrOCRConfig } from './decoders/trocr';
+export { XGLMConfig } from './decoders/xglm';
 export { BeitConfig, Data2VecVisionConfig } from './encoders/beit';
 export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';

@@ -2,12 +2,20 @@
 import { UnsupportedError } from '../errors';
 import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
 import { show } from './config-class';
-import { bart } from './decoders/bart';
-import { bert } from './decoders/bert';
+import { bart, mvp, plbart } from './decoders/bart';
+import { bert, ernie } from './decoders/bert';
+import { bertGeneration } from './decoders/bert-generation';
+import { bigbirdPegasus } from './decoders/bigbird-pegasus';
+import { blenderbot, blenderbotSmall } from './decoders/blenderbot';
+import { distilbert } from './decoders/distilbert';
+import { electra } from './decoders/electra';
 import { gpt2 } from './decoders/gpt2';
 import { mbart } from './decoders/mbart';
-import { camembert, roberta, xlmRoberta } from './decoders/roberta';
+import { marian, pegasus } from './decoders/pegasus';
+import { rembert } from './decoders/rembert';
+import { camembert, data2vecText, roberta, robertaPreLayerNorm, xlmRoberta, xlmRobertaXl } from './decoders/roberta';
 import { trocr } from './decoders/trocr';
+import { xglm } from './decoders/xglm';
 import { beit, data2vecVision } from './encoders/beit';
 import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
@@ -35,8 +43,15 @@ export const encoders = {
   swinv2,
 } as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
-  ...{ bart, bert, camembert, gpt2, mbart, roberta, trocr },
+  ...{ bart, bert, blenderbot, camembert, distilbert, electra, ernie, gpt2, marian, mbart, mvp, pegasus, plbart },
+  ...{ rembert, roberta, trocr, xglm },
+  'bert-generation': bertGeneration,
+  bigbird_pegasus: bigbirdPegasus,
+  'blenderbot-small': blenderbotSmall,
+  'data2vec-text': data2vecText,
+  'roberta-prelayernorm': robertaPreLayerNorm,
   'xlm-roberta': xlmRoberta,
+  'xlm-roberta-xl': xlmRobertaXl,
 } as unknown as Registry<DecoderArchitecture>;
 
 /** Encoders that transformers accepts, or its users try, and why they do not load here. */
@@ -53,8 +68,24 @@ export const refusedEncoders: Readonly<Record<string, string>> = {
   dinov3_vit: 'rotary positions are not supported in encoders',
 };
 
+/** Decoders of transformers that stay out, and why. */
+export const refusedDecoders: Readonly<Record<string, string>> = {
+  big_bird: "transformers' class lets self-attention read the image instead of the text",
+  biogpt: 'it has no cross-attention, so that the image would be ignored',
+  gpt_bigcode: "cross-attention fails in transformers' class",
+  'megatron-bert': "cross-attention fails in transformers' class",
+  musicgen: 'it writes audio codes',
+  musicgen_melody: 'it writes audio codes',
+  'openai-gpt': 'it has no cross-attention',
+  opt: 'it has no cross-attention',
+  prophetnet: 'its n-gram streams are not part of this package',
+  roc_bert: 'its embeddings of shape and pronunciation are not part of this package',
+  roformer: 'its rotary positions are not part of this package',
+  xmod: 'its language adapters are not part of this package',
+};
+
 export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type', refusedEncoders);
-export const decoderFor = (modelType: string) => lookUp(decoders, modelType, 'decoder.model_type');
+export const decoderFor = (modelType: string) => lookUp(decoders, modelType, 'decoder.model_type', refusedDecoders);
 
 function lookUp<A>(
   registry: Registry<A>,

@@ -5,7 +5,8 @@ import type { ValueType } from './option-types.js';
 /**
  * - `used`: implemented.
  * - `inert`: changes nothing here (a performance knob, or a detail of something that is refused), so any value is fine.
- * - `output`: asks for an additional output; refused in a call, ignored in a file as it does not change the ids.
+ * - `output`: asks for an additional output, or means nothing for images; refused in a call, ignored in a file as it does not
+ *   change the ids.
  * - `refused`: only the neutral value is accepted, wherever it comes from.
  */
 export type Support = 'used' | 'inert' | 'output' | 'refused';
@@ -81,8 +82,9 @@ export const CONFIG_OPTIONS = {
   outputLogits: other('output', false),
   returnDictInGenerate: inert(),
   // other ways to decode
-  encoderRepetitionPenalty: refused(1),
-  encoderNoRepeatNgramSize: refused(0),
+  // of the encoder's token ids, which an image has none of: transformers ignores them with a warning
+  encoderRepetitionPenalty: other('output', 1),
+  encoderNoRepeatNgramSize: other('output', 0),
   guidanceScale: refused(1),
   watermarkingConfig: refused(),
   tokenHealing: refused(false),

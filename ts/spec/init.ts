@@ -56,6 +56,31 @@ function fans([out = 1, width = 1, ...kernel]: readonly number[]): { fanIn: numb
   return { fanIn: width * field, fanOut: out * field };
 }
 
+/**
+ * A fixed table of positions (modeling_marian.py, MarianSinusoidalPositionalEmbedding.create_weight): row p holds
+ * sin(p / 10000^(2j / width)) in its first half and the cosines in its second, computed in double precision.
+ */
+export const sinusoids: Draw = (shape) => {
+  const half = Math.ceil((shape[1] ?? 1) / 2);
+  return waves(shape, (column) => (column < half ? [Math.sin, column] : [Math.cos, column - half]));
+};
+
+/** The same with sines in the even columns and cosines in the odd (modeling_distilbert.py, create_sinusoidal_embeddings). */
+export const interleavedSinusoids: Draw = (shape) =>
+  waves(shape, (column) => [column % 2 === 0 ? Math.sin : Math.cos, Math.floor(column / 2)]);
+
+function waves(
+  [rows = 1, width = 1]: readonly number[],
+  at: (column: number) => readonly [wave: (angle: number) => number, frequency: number],
+): Distribution {
+  const values = new Float32Array(rows * width);
+  for (let column = 0; column < width; column++) {
+    const [wave, frequency] = at(column);
+    for (let row = 0; row < rows; row++) values[row * width + column] = wave(row / 10000 ** ((2 * frequency) / width));
+  }
+  return { kind: 'values', values };
+}
+
 /** transformers takes an initializer_range of 0 for a missing one. */
 export const baseStd = (initializerRange: number): number => initializerRange || 0.02;
 

@@ -2,8 +2,9 @@
 import type { DecoderLayer, DecoderPositions, DecoderSpec, NormPosition } from '../../spec/model-spec';
 import { stack, type WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
-import { headWidth } from '../architecture';
+import { headWidth, type DecoderArchitecture } from '../architecture';
 import * as is from '../config-class';
+import type { BaseConfig } from '../config-class';
 
 export const BART_FIELDS = {
   vocabSize: is.size(50265),
@@ -63,10 +64,10 @@ export interface BartConfigValues {
 export interface BartParts {
   readonly normPosition: NormPosition;
   readonly positions: DecoderPositions;
-  readonly maxPositions?: number;
   /** `sum`: over token and position; `tokens`: before positions are added. */
   readonly embeddingNorm: 'sum' | 'tokens' | null;
-  readonly finalNorm: boolean;
+  /** Name of the norm after the last block. */
+  readonly finalNorm: string | null;
   /** Tensor names below `decoder.`. */
   readonly body?: string;
   readonly head?: string;
@@ -84,7 +85,7 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
     parts.embeddingNorm === place ? body.norm('layernorm_embedding', hidden, BART_EPS) : null;
   return {
     ...{ hiddenSize: hidden, vocabSize, crossWidth },
-    maxPositions: parts.maxPositions ?? config.maxPositionEmbeddings,
+    maxPositions: config.maxPositionEmbeddings,
     embedding: {
       ...{ table, width: hidden, scale: config.scaleEmbedding ? Math.sqrt(hidden) : 1 },
       ...{ tokenNorm: norm('tokens'), positions: parts.positions, constants: [], norm: norm('sum'), projection: null },
@@ -93,21 +94,16 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
     layers: Array.from({ length: config.decoderLayers }, (_, index) =>
       buildLayer(config, body.scope(`layers.${index}.`), crossWidth, parts.attentionBias ?? true),
     ),
-    finalNorm: parts.finalNorm ? body.norm('layer_norm', hidden, BART_EPS) : null,
+    finalNorm: parts.finalNorm === null ? null : body.norm(parts.finalNorm, hidden, BART_EPS),
     headTransform: null,
     head,
   };
 }
 
 /** The stored table of positions, whose row `offset` belongs to the first token. */
-export function bartPositions(
-  config: BartConfigValues,
-  weights: WeightScope,
-  offset: number,
-  body = 'model.decoder.',
-): DecoderPositions {
+export function bartPositions(config: BartConfigValues, weights: WeightScope, offset: number): DecoderPositions {
   const rows = config.maxPositionEmbeddings + offset;
-  const table = weights.embedding(`${body}embed_positions.weight`, [rows, config.dModel]);
+  const table = weights.embedding('model.decoder.embed_positions.weight', [rows, config.dModel]);
   return { kind: 'table', table, rows, ids: { kind: 'sequential', offset } };
 }
 
@@ -136,5 +132,24 @@ function buildLayer(config: BartConfigValues, weights: WeightScope, crossWidth: 
       down: weights.linear('fc2', inner, hidden),
     },
     mlpNorm: weights.norm('final_layer_norm', hidden, BART_EPS),
+  };
+}
+
+/** A member of the family that reads its config under the common names. */
+export function bartFamily<C extends BaseConfig & BartConfigValues & { readonly initStd: number }>(
+  config: DecoderArchitecture<C>['config'],
+  describe: (config: C, weights: WeightScope) => BartParts,
+  init: DecoderArchitecture<C>['init'] = ({ initStd }) => ({ std: initStd }),
+): DecoderArchitecture<C> {
+  return {
+    config,
+    // a bias of the sequence-to-sequence class, which the causal class does not add
+    ignorable: [/^final_logits_bias$/],
+    basePrefix: 'model.',
+    stem: 'model.decoder.',
+    hiddenSize: ({ dModel }) => dModel,
+    crossHiddenSize: () => null,
+    init,
+    build: (values, weights) => buildBart(values, weights, describe(values, weights)),
   };
 }

@@ -1,5 +1,5 @@
 /** What decoders descending from BERT share: tensor names, blocks, embedding. Each describes itself as {@link BertParts}. */
-import { ConfigError, UnsupportedError } from '../../errors';
+import { ConfigError } from '../../errors';
 import type {
   ConstantRow,
   DecoderLayer,
@@ -10,9 +10,10 @@ import type {
   NormPosition,
   TensorRef,
 } from '../../spec/model-spec';
+import { baseStd } from '../../spec/init';
 import { stack, type WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
-import { headWidth } from '../architecture';
+import { headWidth, type DecoderArchitecture } from '../architecture';
 import * as is from '../config-class';
 import type { BaseConfig } from '../config-class';
 
@@ -52,6 +53,7 @@ export interface BertConfigValues extends BaseConfig {
   readonly layerNormEps: number;
   readonly padTokenId: number | null;
   readonly isDecoder: boolean;
+  readonly positionEmbeddingType: string;
   readonly addCrossAttention: boolean;
   readonly tieWordEmbeddings: boolean;
 }
@@ -70,8 +72,7 @@ export interface BertParts {
   readonly finalNorm: string | null;
   readonly table: TensorRef;
   readonly embeddingWidth?: number;
-  readonly embeddingScale?: number;
-  readonly embeddingProjection?: Linear;
+  readonly embeddingProjection?: Linear | null;
   readonly headTransform: HeadTransform | null;
   readonly head: Linear;
 }
@@ -90,7 +91,7 @@ export function buildBert(config: BertConfigValues, weights: WeightScope, parts:
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden },
     embedding: {
-      ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1, tokenNorm: null },
+      ...{ table: parts.table, width, scale: 1, tokenNorm: null },
       ...{ positions: parts.positions, constants: parts.constants },
       norm: parts.embeddingNorm === null ? null : body.norm(parts.embeddingNorm, width, eps),
       projection: parts.embeddingProjection ?? null,
@@ -113,13 +114,9 @@ function requireDecoder(config: BertConfigValues): void {
   ] as const) {
     if (!value) throw new ConfigError('INVALID_CONFIG', `config decoder.${key}: expected true, got false`);
   }
-  const kind = (config as { positionEmbeddingType?: string }).positionEmbeddingType ?? 'absolute';
+  const { positionEmbeddingType: kind } = config;
   if (kind === 'absolute') return;
-  const reason = 'transformers 5 has no other';
-  throw new UnsupportedError(
-    'UNSUPPORTED_POSITIONS',
-    `config decoder.position_embedding_type: expected "absolute", got ${is.show(kind)} (${reason})`,
-  );
+  is.refuse('decoder.position_embedding_type', '"absolute"', kind, 'transformers 5 has no other');
 }
 
 function buildLayer(config: BertConfigValues, weights: WeightScope, norms: BertParts['norms']): DecoderLayer {
@@ -189,7 +186,24 @@ export function headTransform(
 }
 
 /** Buffers of old files and the pooler, which a causal decoder does not use. */
-export const bertIgnorable = (body: string): RegExp[] => [
+const bertIgnorable = (body: string): RegExp[] => [
   new RegExp(`^${body}\\.embeddings\\.(position_ids|token_type_ids)$`),
   new RegExp(`^${body}\\.pooler\\.`),
 ];
+
+/** A member of the family: `body` is the name of its base model. */
+export function bertFamily<C extends BertConfigValues & { readonly initializerRange: number }>(
+  config: DecoderArchitecture<C>['config'],
+  body: string,
+  build: DecoderArchitecture<C>['build'],
+): DecoderArchitecture<C> {
+  return {
+    config,
+    ignorable: bertIgnorable(body),
+    basePrefix: `${body}.`,
+    hiddenSize: ({ hiddenSize }) => hiddenSize,
+    init: ({ initializerRange }) => ({ std: baseStd(initializerRange) }),
+    crossHiddenSize: () => null,
+    build,
+  };
+}

@@ -1,43 +1,51 @@
-/** BERT: post-norm blocks, learned positions, token type 0, a transform before the output head. */
-import { baseStd } from '../../spec/init';
-import type { DecoderSpec } from '../../spec/model-spec';
+/** BERT, and Ernie of the same build: post-norm, learned positions, token type 0, a transform before the head. */
+import type { ConstantRow, DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
-import type { DecoderArchitecture } from '../architecture';
 import * as is from '../config-class';
 import {
   BERT_FIELDS,
-  bertIgnorable,
+  bertFamily,
   bertPositions,
   buildBert,
   headTransform,
   POST_NORMS,
   tokenTypes,
+  type BertConfigValues,
 } from './bert-family';
 
 const FIELDS = { ...BERT_FIELDS, classifierDropout: is.optionalNumber() };
+const ERNIE_FIELDS = { ...FIELDS, taskTypeVocabSize: is.size(3), useTaskId: is.flag(false) };
 
 export const BertConfig = is.configClass('bert', FIELDS);
+export const ErnieConfig = is.configClass('ernie', ERNIE_FIELDS);
 export type BertConfig = InstanceType<typeof BertConfig>;
+export type ErnieConfig = InstanceType<typeof ErnieConfig>;
 
-function build(config: BertConfig, weights: WeightScope): DecoderSpec {
-  const { hiddenSize: hidden, vocabSize, maxPositionEmbeddings: rows, typeVocabSize, layerNormEps: eps } = config;
+function build(
+  config: BertConfigValues & { readonly typeVocabSize: number },
+  weights: WeightScope,
+  body: string,
+  constants: readonly ConstantRow[] = [],
+): DecoderSpec {
+  const { hiddenSize: hidden, vocabSize, maxPositionEmbeddings: rows, layerNormEps: eps } = config;
   const { table, head } = weights.tiedHead(
     config.tieWordEmbeddings,
-    'bert.embeddings.word_embeddings.weight',
+    `${body}embeddings.word_embeddings.weight`,
     'cls.predictions.decoder.weight',
     [vocabSize, hidden],
     config.padTokenId,
     ['cls.predictions.decoder.bias', 'cls.predictions.bias'],
   );
-  const transform = weights.scope('cls.predictions.transform.');
+  const embeddings = weights.scope(`${body}embeddings.`);
+  const types = tokenTypes(embeddings, 'token_type_embeddings.weight', config.typeVocabSize, hidden);
   return buildBert(config, weights, {
-    ...{ body: 'bert.', normPosition: 'post', norms: POST_NORMS, table, head, finalNorm: null },
-    ...bertPositions(weights, 'bert.embeddings.position_embeddings.weight', rows, hidden, null),
-    constants: [tokenTypes(weights, 'bert.embeddings.token_type_embeddings.weight', typeVocabSize, hidden)],
+    ...{ body, normPosition: 'post', norms: POST_NORMS, table, head, finalNorm: null },
+    ...bertPositions(embeddings, 'position_embeddings.weight', rows, hidden, null),
+    constants: [types, ...constants],
     embeddingNorm: 'embeddings.LayerNorm',
     headTransform: headTransform(
-      transform,
+      weights.scope('cls.predictions.transform.'),
       ['dense', 'LayerNorm'],
       [hidden, hidden],
       activation(config.hiddenAct, 'decoder.hidden_act'),
@@ -46,12 +54,10 @@ function build(config: BertConfig, weights: WeightScope): DecoderSpec {
   });
 }
 
-export const bert: DecoderArchitecture<BertConfig> = {
-  config: BertConfig,
-  ignorable: bertIgnorable('bert'),
-  basePrefix: 'bert.',
-  hiddenSize: (config) => config.hiddenSize,
-  init: (config) => ({ std: baseStd(config.initializerRange) }),
-  crossHiddenSize: () => null,
-  build,
-};
+export const bert = bertFamily<BertConfig>(BertConfig, 'bert', (config, weights) => build(config, weights, 'bert.'));
+
+export const ernie = bertFamily<ErnieConfig>(ErnieConfig, 'ernie', (config, weights) => {
+  const { useTaskId, taskTypeVocabSize: rows, hiddenSize } = config;
+  const name = 'ernie.embeddings.task_type_embeddings.weight';
+  return build(config, weights, 'ernie.', useTaskId ? [tokenTypes(weights, name, rows, hiddenSize)] : []);
+});

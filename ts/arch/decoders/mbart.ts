@@ -1,7 +1,6 @@
 /** mBART, the decoder of Donut and Nougat: BART with pre-norm blocks and a norm after the last. */
-import type { DecoderArchitecture } from '../architecture';
 import * as is from '../config-class';
-import { BART_ALIASES, BART_FIELDS, bartPositions, buildBart } from './bart-family';
+import { BART_ALIASES, BART_FIELDS, bartFamily, bartPositions } from './bart-family';
 
 const FIELDS = { ...BART_FIELDS, decoderStartTokenId: is.tokenId() };
 
@@ -11,19 +10,9 @@ export type MBartConfig = InstanceType<typeof MBartConfig>;
 /** Rows of the position table that come before position 0. */
 const POSITION_OFFSET = 2;
 
-export const mbart: DecoderArchitecture<MBartConfig> = {
-  config: MBartConfig,
-  ignorable: [/^final_logits_bias$/],
-  basePrefix: 'model.',
-  stem: 'model.decoder.',
-  hiddenSize: (config) => config.dModel,
-  init: (config) => ({ std: config.initStd }),
-  crossHiddenSize: () => null,
-  build: (config, weights) =>
-    buildBart(config, weights, {
-      normPosition: 'pre',
-      positions: bartPositions(config, weights, POSITION_OFFSET),
-      embeddingNorm: 'sum',
-      finalNorm: true,
-    }),
-};
+export const mbart = bartFamily<MBartConfig>(MBartConfig, (config, weights) => ({
+  normPosition: 'pre',
+  positions: bartPositions(config, weights, POSITION_OFFSET),
+  embeddingNorm: 'sum',
+  finalNorm: 'layer_norm',
+}));

@@ -1,12 +1,10 @@
-/** RoBERTa, XLM-RoBERTa and CamemBERT: BERT's blocks, positions that count non-pad tokens, a head of other names. */
-import { baseStd } from '../../spec/init';
-import type { DecoderSpec } from '../../spec/model-spec';
+/** RoBERTa and its relatives: BERT's blocks, positions that count non-pad tokens, a head of other names. */
 import type { WeightScope } from '../../spec/weights';
-import { requirePad, type DecoderArchitecture } from '../architecture';
+import { requirePad } from '../architecture';
 import * as is from '../config-class';
 import {
   BERT_FIELDS,
-  bertIgnorable,
+  bertFamily,
   bertPositions,
   buildBert,
   headTransform,
@@ -26,8 +24,27 @@ const FIELDS = {
 export const RobertaConfig = is.configClass('roberta', { ...FIELDS, vocabSize: is.size(50265) });
 export const XLMRobertaConfig = is.configClass('xlm-roberta', FIELDS);
 export const CamembertConfig = is.configClass('camembert', FIELDS);
+export const Data2VecTextConfig = is.configClass('data2vec-text', FIELDS);
+export const RobertaPreLayerNormConfig = is.configClass('roberta-prelayernorm', {
+  ...FIELDS,
+  vocabSize: is.size(50265),
+});
+export const XLMRobertaXLConfig = is.configClass('xlm-roberta-xl', {
+  ...FIELDS,
+  vocabSize: is.size(250880),
+  hiddenSize: is.size(2560),
+  numHiddenLayers: is.layers(36),
+  numAttentionHeads: is.size(32),
+  intermediateSize: is.size(10240),
+  maxPositionEmbeddings: is.size(514),
+  typeVocabSize: is.size(1),
+  layerNormEps: is.between(1e-5, 0, 1),
+});
 export type RobertaConfig = InstanceType<typeof RobertaConfig>;
 export type XLMRobertaConfig = InstanceType<typeof XLMRobertaConfig>;
+export type Data2VecTextConfig = InstanceType<typeof Data2VecTextConfig>;
+export type RobertaPreLayerNormConfig = InstanceType<typeof RobertaPreLayerNormConfig>;
+export type XLMRobertaXLConfig = InstanceType<typeof XLMRobertaXLConfig>;
 export type CamembertConfig = InstanceType<typeof CamembertConfig>;
 
 /** The parts that every RoBERTa shares; `body` ends in a dot. */
@@ -61,22 +78,42 @@ export function robertaParts(
   };
 }
 
-function build(config: RobertaConfig, weights: WeightScope): DecoderSpec {
-  return buildBert(config, weights, {
+const POST = {
+  normPosition: 'post',
+  norms: POST_NORMS,
+  embeddingNorm: 'embeddings.LayerNorm',
+  finalNorm: null,
+} as const;
+
+const build = (config: RobertaConfig, weights: WeightScope) =>
+  buildBert(config, weights, { ...robertaParts(config, weights, 'roberta.'), ...POST });
+
+export const roberta = bertFamily<RobertaConfig>(RobertaConfig, 'roberta', build);
+export const xlmRoberta = bertFamily<XLMRobertaConfig>(XLMRobertaConfig, 'roberta', build);
+export const camembert = bertFamily<CamembertConfig>(CamembertConfig, 'roberta', build);
+export const data2vecText = bertFamily<Data2VecTextConfig>(Data2VecTextConfig, 'data2vec_text', (config, weights) =>
+  buildBert(config, weights, { ...robertaParts(config, weights, 'data2vec_text.'), ...POST }),
+);
+
+export const robertaPreLayerNorm = bertFamily<RobertaPreLayerNormConfig>(
+  RobertaPreLayerNormConfig,
+  'roberta_prelayernorm',
+  (config, weights) =>
+    buildBert(config, weights, {
+      ...robertaParts(config, weights, 'roberta_prelayernorm.'),
+      ...{ normPosition: 'pre', embeddingNorm: 'embeddings.LayerNorm', finalNorm: 'LayerNorm' },
+      norms: { self: 'attention.LayerNorm', cross: 'crossattention.LayerNorm', mlp: 'intermediate.LayerNorm' },
+    }),
+);
+
+export const xlmRobertaXl = bertFamily<XLMRobertaXLConfig>(XLMRobertaXLConfig, 'roberta', (config, weights) =>
+  buildBert(config, weights, {
     ...robertaParts(config, weights, 'roberta.'),
-    ...{ normPosition: 'post', norms: POST_NORMS, embeddingNorm: 'embeddings.LayerNorm', finalNorm: null },
-  });
-}
-
-const shared = {
-  ignorable: bertIgnorable('roberta'),
-  basePrefix: 'roberta.',
-  hiddenSize: (config: RobertaConfig) => config.hiddenSize,
-  init: (config: RobertaConfig) => ({ std: baseStd(config.initializerRange) }),
-  crossHiddenSize: () => null,
-  build,
-};
-
-export const roberta: DecoderArchitecture<RobertaConfig> = { config: RobertaConfig, ...shared };
-export const xlmRoberta: DecoderArchitecture<XLMRobertaConfig> = { config: XLMRobertaConfig, ...shared };
-export const camembert: DecoderArchitecture<CamembertConfig> = { config: CamembertConfig, ...shared };
+    ...{ normPosition: 'pre', embeddingNorm: null, finalNorm: 'encoder.LayerNorm' },
+    norms: {
+      self: 'attention.self_attn_layer_norm',
+      cross: 'crossattention.self_attn_layer_norm',
+      mlp: 'LayerNorm',
+    },
+  }),
+);

@@ -48,7 +48,7 @@ function build(config: TrOCRConfig, weights: WeightScope): DecoderSpec {
       ? bartPositions(config, weights, POSITION_OFFSET)
       : sinusoidalPositions(config),
     embeddingNorm: config.layernormEmbedding ? 'sum' : null,
-    finalNorm: false,
+    finalNorm: null,
     head: 'output_projection',
     crossWidth: config.crossAttentionHiddenSize ?? config.dModel,
   });

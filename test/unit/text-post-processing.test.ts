@@ -41,6 +41,12 @@ test('token2json: keys cannot reach the prototype, deep nesting has a limit', (t
   t.is((list as unknown[]).length, 3001);
 });
 
+test('token2json: keys of any characters', (t) => {
+  const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).filter((c) => c !== '>');
+  for (const key of [...printable, printable.join(''), 'é\u0301', '\u{1f600}', '\ud800'])
+    t.deepEqual(token2json(`<s_${key}> 1 </s_${key}>`), { [key]: '1' }, JSON.stringify(key));
+});
+
 test('manga-ocr texts', (t) => {
   for (const { text, out } of read<{ text: string; out: string }[]>('manga-ocr'))
     t.is(postProcessMangaOcr(text), out, JSON.stringify(text));

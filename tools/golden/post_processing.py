@@ -106,7 +106,7 @@ def nougat_case(r, instance, texts):
     return {"text": text, "words": installed, "fixMarkdown": fix, "out": instance.post_process_single(text, fix_markdown=fix)}
 
 
-KEYS = ["a", "B", "menu", "menu.nm", "x y", "(", "$^", "Kı", "__proto__", "1", "ſ", "constructor"]
+KEYS = ["a", "B", "menu", "menu.nm", "x y", "(", "$^", "Kı", "__proto__", "1", "ſ", "constructor", "cord-v2", "-", "a/b", "[x]", "{2}", "a|b", "a\\d", "!#%&',:;=@`~\"", "a.b*c+d?"]
 LEAVES = ["1,000", " 42 ", "<yes/>", "<no/>", "<advertisement/>", "", "<sep/>", "x<sep/>y", "é\u3000", "a > b", "<", "\x1c", "text_sequence", "<s_", "</s_"]
 ADDED = ["<yes/>", "<advertisement/>", "<s_a>", "</s_a>", "<sep/>", "42"]
 

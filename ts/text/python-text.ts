@@ -39,5 +39,5 @@ export function countOf(text: string, part: string): number {
 
 /** A source that matches `text` itself, for expressions with the flags i and u; dotted and dotless i as Python equates them. */
 export function literalIgnoringCase(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/gu, '\\$&').replace(/[iI\u0130\u0131]/gu, '[iI\u0130\u0131]');
+  return text.replace(/[\\^$.*+?()[\]{}|/]/gu, '\\$&').replace(/[iI\u0130\u0131]/gu, '[iI\u0130\u0131]');
 }

@@ -85,16 +85,16 @@ function copyWith(
 }
 
 test('info: an unsupported architecture is described, with the reason', async (t) => {
-  const folder = copyWith(t, (config) => (config['encoder']!['model_type'] = 'swin'));
+  const folder = copyWith(t, (config) => (config['encoder']!['model_type'] = 'levit'));
   const model = await info(folder);
   t.false(model.supported);
   t.is(model.reason?.code, 'UNSUPPORTED_ARCHITECTURE');
-  t.is(model.encoder.modelType, 'swin');
+  t.is(model.encoder.modelType, 'levit');
   t.is(model.encoder.hiddenSize, 26);
   t.deepEqual([model.tokenizer, model.imageProcessor], [['tokenizer.json'], ['preprocessor_config.json']]);
   const text = await ved('info', folder);
   t.is(text.code, 0);
-  t.regex(text.out, /supported {3}no: .*"swin" \(UNSUPPORTED_ARCHITECTURE\); loaded are encoders vit, deit/);
+  t.regex(text.out, /supported {3}no: .*"levit" \(UNSUPPORTED_ARCHITECTURE\); loaded are encoders vit, deit/);
 });
 
 test('info: weights that do not fit the config are the reason', async (t) => {

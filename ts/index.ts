@@ -33,6 +33,7 @@ export {
   BartConfig,
   BertConfig,
   BertGenerationConfig,
+  BigBirdConfig,
   BigBirdPegasusConfig,
   BlenderbotConfig,
   BlenderbotSmallConfig,

@@ -45,6 +45,13 @@ std::optional<spec::HeadTransform> readHeadTransform(const Reader& r) {
                              readNorm(t.object("norm"))};
 }
 
+std::variant<spec::SelfAttention, spec::CrossAttention> readTextAttention(const Reader& r) {
+  const std::string reads = r.string("reads");
+  if (reads == "text") return readSelfAttention(r);
+  if (reads == "image") return readCrossAttention(r);
+  rejectValue(r.path() + ".reads", "text or image, got " + reads);
+}
+
 }  // namespace
 
 spec::DecoderSpec readDecoder(const Reader& r) {
@@ -56,7 +63,7 @@ spec::DecoderSpec readDecoder(const Reader& r) {
   decoder.embedding = readEmbedding(r.object("embedding"));
   decoder.normPosition = readNormPosition(r);
   for (const Reader& layer : r.objects("layers"))
-    decoder.layers.push_back({readSelfAttention(layer.object("selfAttention")), readNorm(layer.object("selfNorm")),
+    decoder.layers.push_back({readTextAttention(layer.object("selfAttention")), readNorm(layer.object("selfNorm")),
                               readCrossAttention(layer.object("crossAttention")), readNorm(layer.object("crossNorm")),
                               readMlp(layer.object("mlp")), readNorm(layer.object("mlpNorm"))});
   decoder.finalNorm = readOptionalNorm(r, "finalNorm");
@@ -121,6 +128,13 @@ Napi::Value SpecWriter::headTransform(const std::optional<spec::HeadTransform>& 
   return o;
 }
 
+Napi::Object SpecWriter::textAttention(const std::variant<spec::SelfAttention, spec::CrossAttention>& value) const {
+  const auto* own = std::get_if<spec::SelfAttention>(&value);
+  Napi::Object o = own ? self(*own) : cross(std::get<spec::CrossAttention>(value));
+  o.Set("reads", own ? "text" : "image");
+  return o;
+}
+
 Napi::Object SpecWriter::decoder(const spec::DecoderSpec& value) const {
   Napi::Object o = make();
   set(o, "hiddenSize", value.hiddenSize);
@@ -131,7 +145,7 @@ Napi::Object SpecWriter::decoder(const spec::DecoderSpec& value) const {
   o.Set("normPosition", value.normPosition == spec::NormPosition::Pre ? "pre" : "post");
   o.Set("layers", list(value.layers, [this](const spec::DecoderLayer& layer) {
           Napi::Object l = make();
-          l.Set("selfAttention", self(layer.selfAttention));
+          l.Set("selfAttention", textAttention(layer.selfAttention));
           l.Set("selfNorm", norm(layer.selfNorm));
           l.Set("crossAttention", cross(layer.crossAttention));
           l.Set("crossNorm", norm(layer.crossNorm));

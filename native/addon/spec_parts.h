@@ -36,6 +36,7 @@ class SpecWriter {
   Napi::Object span(const spec::AttentionSpan& value) const;
   Napi::Value optionalRef(const std::optional<spec::TensorRef>& value) const;
   Napi::Object positions(const spec::DecoderPositions& value) const;
+  Napi::Object textAttention(const std::variant<spec::SelfAttention, spec::CrossAttention>& value) const;
   Napi::Object decoderEmbedding(const spec::DecoderEmbedding& value) const;
   Napi::Value headTransform(const std::optional<spec::HeadTransform>& value) const;
   Napi::Object decoder(const spec::DecoderSpec& value) const;

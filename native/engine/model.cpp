@@ -147,7 +147,7 @@ std::string Model::dumpPlan(const std::string& entry) const {
 std::vector<int64_t> Model::selfWidths() const {
   std::vector<int64_t> widths;
   for (const auto& layer : spec_.decoder.layers)
-    widths.push_back(layer.selfAttention.heads * layer.selfAttention.headDim);
+    widths.push_back(std::visit([](const auto& a) { return a.heads * a.headDim; }, layer.selfAttention));
   return widths;
 }
 
@@ -155,6 +155,9 @@ std::vector<int64_t> Model::crossWidths() const {
   std::vector<int64_t> widths;
   for (const auto& layer : spec_.decoder.layers)
     widths.push_back(layer.crossAttention.heads * layer.crossAttention.headDim);
+  for (const auto& layer : spec_.decoder.layers)
+    if (const auto* image = std::get_if<spec::CrossAttention>(&layer.selfAttention))
+      widths.push_back(image->heads * image->headDim);
   return widths;
 }
 

@@ -51,19 +51,26 @@ void loadEmbedding(Loader& load, const spec::DecoderSpec& decoder, ModelWeights&
   if (embedding.projection) w.embeddingProjection = load.linear(*embedding.projection);
 }
 
+CrossAttentionWeights loadCross(Loader& load, const spec::CrossAttention& cross) {
+  return {load.linear(cross.query), load.linear(cross.kv), load.linear(cross.output)};
+}
+
+std::variant<SelfAttentionWeights, CrossAttentionWeights> loadTextAttention(
+    Loader& load, const std::variant<spec::SelfAttention, spec::CrossAttention>& attention) {
+  if (const auto* cross = std::get_if<spec::CrossAttention>(&attention)) return loadCross(load, *cross);
+  const auto& self = std::get<spec::SelfAttention>(attention);
+  return SelfAttentionWeights{load.linear(self.qkv), load.linear(self.output)};
+}
+
 }  // namespace
 
 void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
   const int64_t width = decoder.hiddenSize;
   loadEmbedding(load, decoder, w);
   for (const spec::DecoderLayer& layer : decoder.layers) {
-    const spec::CrossAttention& cross = layer.crossAttention;
-    w.decoderLayers.push_back({{load.linear(layer.selfAttention.qkv), load.linear(layer.selfAttention.output)},
-                               {load.linear(cross.query), load.linear(cross.kv), load.linear(cross.output)},
-                               load.norm(layer.selfNorm, width),
-                               load.norm(layer.crossNorm, width),
-                               load.norm(layer.mlpNorm, width),
-                               loadMlp(load, layer.mlp)});
+    w.decoderLayers.push_back({loadTextAttention(load, layer.selfAttention), loadCross(load, layer.crossAttention),
+                               load.norm(layer.selfNorm, width), load.norm(layer.crossNorm, width),
+                               load.norm(layer.mlpNorm, width), loadMlp(load, layer.mlp)});
   }
   w.decoderFinalNorm = load.norm(decoder.finalNorm, width);
   if (decoder.headTransform) {

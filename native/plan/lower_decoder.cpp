@@ -3,22 +3,46 @@
 namespace ved::plan {
 namespace {
 
+int self(Builder& b, int in, const spec::SelfAttention& attention, const SelfAttentionWeights& w, int layer) {
+  const int qkv = b.linear("qkv", in, *w.qkv);
+  setHeads(b.push(OpKind::WriteSelfCache, qkv, -1), attention, layer);
+  const int context = b.value("context", attention.heads * attention.headDim);
+  setHeads(b.push(OpKind::SelfAttention, qkv, context), attention, layer);
+  return b.linear("self.out", context, *w.output);
+}
+
+int cross(Builder& b, int in, const spec::CrossAttention& attention, const CrossAttentionWeights& w, int cache) {
+  const int query = b.linear("cross.query", in, *w.query);
+  const int context = b.value("cross.context", attention.heads * attention.headDim);
+  setHeads(b.push(OpKind::CrossAttention, query, context), attention, cache);
+  return b.linear("cross.out", context, *w.output);
+}
+
+// Cross caches come one per block; those of first attentions that read the image follow.
+int imageCache(const spec::DecoderSpec& decoder, size_t index) {
+  size_t cache = decoder.layers.size();
+  for (size_t i = 0; i < index; ++i)
+    cache += std::holds_alternative<spec::CrossAttention>(decoder.layers[i].selfAttention);
+  return static_cast<int>(cache);
+}
+
+void writeCross(Builder& b, int states, const spec::CrossAttention& attention, const CrossAttentionWeights& w,
+                int cache) {
+  const int kv = b.linear("kv", states, *w.kv);
+  setHeads(b.push(OpKind::WriteCrossCache, kv, -1), attention, cache);
+}
+
 void decoderLayer(Builder& b, int x, const spec::DecoderSpec& decoder, size_t index, const DecoderLayerWeights& w) {
   const spec::DecoderLayer& layer = decoder.layers[index];
   const int number = static_cast<int>(index);
   residual(b, x, decoder.normPosition, w.selfNorm, [&](int in) {
-    const int qkv = b.linear("qkv", in, *w.selfAttention.qkv);
-    setHeads(b.push(OpKind::WriteSelfCache, qkv, -1), layer.selfAttention, number);
-    const int context = b.value("context", layer.selfAttention.heads * layer.selfAttention.headDim);
-    setHeads(b.push(OpKind::SelfAttention, qkv, context), layer.selfAttention, number);
-    return b.linear("self.out", context, *w.selfAttention.output);
+    if (const auto* image = std::get_if<spec::CrossAttention>(&layer.selfAttention))
+      return cross(b, in, *image, std::get<CrossAttentionWeights>(w.selfAttention), imageCache(decoder, index));
+    return self(b, in, std::get<spec::SelfAttention>(layer.selfAttention),
+                std::get<SelfAttentionWeights>(w.selfAttention), number);
   });
-  residual(b, x, decoder.normPosition, w.crossNorm, [&](int in) {
-    const int query = b.linear("cross.query", in, *w.crossAttention.query);
-    const int context = b.value("cross.context", layer.crossAttention.heads * layer.crossAttention.headDim);
-    setHeads(b.push(OpKind::CrossAttention, query, context), layer.crossAttention, number);
-    return b.linear("cross.out", context, *w.crossAttention.output);
-  });
+  residual(b, x, decoder.normPosition, w.crossNorm,
+           [&](int in) { return cross(b, in, layer.crossAttention, w.crossAttention, number); });
   residual(b, x, decoder.normPosition, w.mlpNorm, [&](int in) { return mlp(b, in, layer.mlp, w.mlp); });
 }
 
@@ -42,8 +66,11 @@ Program lowerCross(const spec::ModelSpec& spec, const ModelWeights& weights) {
   b.program.input = states;
   if (weights.projection) states = b.linear("projected", states, *weights.projection);
   for (size_t i = 0; i < spec.decoder.layers.size(); ++i) {
-    const int kv = b.linear("kv", states, *weights.decoderLayers[i].crossAttention.kv);
-    setHeads(b.push(OpKind::WriteCrossCache, kv, -1), spec.decoder.layers[i].crossAttention, static_cast<int>(i));
+    const spec::DecoderLayer& layer = spec.decoder.layers[i];
+    const DecoderLayerWeights& w = weights.decoderLayers[i];
+    writeCross(b, states, layer.crossAttention, w.crossAttention, static_cast<int>(i));
+    if (const auto* image = std::get_if<spec::CrossAttention>(&layer.selfAttention))
+      writeCross(b, states, *image, std::get<CrossAttentionWeights>(w.selfAttention), imageCache(spec.decoder, i));
   }
   return std::move(b.program);
 }

@@ -171,7 +171,8 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   args.lengthOfToken = self ? b.length : b.crossLength;
   args.slots = self ? b.ancestry : nullptr;
   args.maskOfToken = self ? b.masks : nullptr;
-  if (!self && b.crossProbabilities) {
+  // a block's first attention is not asked for, whatever it reads
+  if (!self && b.crossProbabilities && layer < b.crossProbabilities->size()) {
     std::vector<float>& out = (*b.crossProbabilities)[layer];
     out.assign(static_cast<size_t>(b.tokens * op.heads * cache.capacity), 0.f);
     args.probabilities = out.data();

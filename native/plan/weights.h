@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "core/tensor_table.h"
@@ -53,7 +54,7 @@ struct MergingWeights {
   LinearPtr reduction;
 };
 struct DecoderLayerWeights {
-  SelfAttentionWeights selfAttention;
+  std::variant<SelfAttentionWeights, CrossAttentionWeights> selfAttention;
   CrossAttentionWeights crossAttention;
   NormWeights selfNorm, crossNorm, mlpNorm;
   MlpWeights mlp;

@@ -198,7 +198,7 @@ struct HeadTransform {
 };
 
 struct DecoderLayer {
-  SelfAttention selfAttention;
+  std::variant<SelfAttention, CrossAttention> selfAttention;  // CrossAttention: reads the image, too
   Norm selfNorm;
   CrossAttention crossAttention;
   Norm crossNorm;

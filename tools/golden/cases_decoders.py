@@ -59,6 +59,10 @@ CASES = {
     "vit-electra-equal": bert("electra", embedding_size=20, tie_word_embeddings=False),
     "vit-bert-generation": bert("bert-generation"),
     "vit-ernie": bert("ernie", use_task_id=True),
+    # without the cache, with which transformers lets cross-attention read the keys of self-attention
+    "vit-big-bird": bert(
+        "big_bird", rescale_embeddings=True, use_bias=False, sep_token_id=4, use_cache=False, uncached=True
+    ),
     "vit-rembert": bert("rembert", input_embedding_size=14, output_embedding_size=18),
     "vit-data2vec-text": bert("data2vec-text", **PADS),
     "vit-roberta-prelayernorm": bert("roberta-prelayernorm", gains={}, **PADS),

@@ -2,7 +2,7 @@
 import type { BaseConfig } from './config-class';
 
 export { BartConfig, MvpConfig, PLBartConfig } from './decoders/bart';
-export { BertConfig, ErnieConfig } from './decoders/bert';
+export { BertConfig, BigBirdConfig, ErnieConfig } from './decoders/bert';
 export { BertGenerationConfig } from './decoders/bert-generation';
 export { BigBirdPegasusConfig } from './decoders/bigbird-pegasus';
 export { BlenderbotConfig, BlenderbotSmallConfig } from './decoders/blenderbot';

@@ -3,7 +3,7 @@ import { UnsupportedError } from '../errors';
 import type { DecoderArchitecture, EncoderArchitecture } from './architecture';
 import { show } from './config-class';
 import { bart, mvp, plbart } from './decoders/bart';
-import { bert, ernie } from './decoders/bert';
+import { bert, bigBird, ernie } from './decoders/bert';
 import { bertGeneration } from './decoders/bert-generation';
 import { bigbirdPegasus } from './decoders/bigbird-pegasus';
 import { blenderbot, blenderbotSmall } from './decoders/blenderbot';
@@ -46,6 +46,7 @@ export const decoders = {
   ...{ bart, bert, blenderbot, camembert, distilbert, electra, ernie, gpt2, marian, mbart, mvp, pegasus, plbart },
   ...{ rembert, roberta, trocr, xglm },
   'bert-generation': bertGeneration,
+  big_bird: bigBird,
   bigbird_pegasus: bigbirdPegasus,
   'blenderbot-small': blenderbotSmall,
   'data2vec-text': data2vecText,
@@ -70,7 +71,6 @@ export const refusedEncoders: Readonly<Record<string, string>> = {
 
 /** Decoders of transformers that stay out, and why. */
 export const refusedDecoders: Readonly<Record<string, string>> = {
-  big_bird: "transformers' class lets self-attention read the image instead of the text",
   biogpt: 'it has no cross-attention, so that the image would be ignored',
   gpt_bigcode: "cross-attention fails in transformers' class",
   'megatron-bert': "cross-attention fails in transformers' class",

@@ -99,6 +99,9 @@ export interface CrossAttention {
   output: Linear;
 }
 
+/** A decoder block's first attention. `image`: like its second, it reads the encoder's output (BigBird in transformers). */
+export type TextAttention = ({ reads: 'text' } & SelfAttention) | ({ reads: 'image' } & CrossAttention);
+
 /** `pre`: x += f(norm(x)); `post`: x = norm(x + f(x)). */
 export type NormPosition = 'pre' | 'post';
 
@@ -274,7 +277,7 @@ export interface HeadTransform {
 }
 
 export interface DecoderLayer {
-  selfAttention: SelfAttention;
+  selfAttention: TextAttention;
   selfNorm: Norm;
   crossAttention: CrossAttention;
   crossNorm: Norm;

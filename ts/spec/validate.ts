@@ -171,16 +171,21 @@ class Validator {
   }
 
   #decoderLayer(layer: m.DecoderLayer, at: string, width: number, crossWidth: number): void {
-    this.#selfAttention(layer.selfAttention, `${at}.selfAttention`, width);
+    const self = layer.selfAttention;
+    if (self.reads === 'text') this.#selfAttention(self, `${at}.selfAttention`, width);
+    else this.#crossAttention(self, `${at}.selfAttention`, width, crossWidth);
     this.#norm(layer.selfNorm, `${at}.selfNorm`, width);
-    const cross = layer.crossAttention;
-    const inner = attentionWidth(cross, `${at}.crossAttention`);
-    this.#linear(cross.query, `${at}.crossAttention.query`, width, inner);
-    this.#linear(cross.kv, `${at}.crossAttention.kv`, crossWidth, 2 * inner);
-    this.#linear(cross.output, `${at}.crossAttention.output`, inner, width);
+    this.#crossAttention(layer.crossAttention, `${at}.crossAttention`, width, crossWidth);
     this.#norm(layer.crossNorm, `${at}.crossNorm`, width);
     this.#mlp(layer.mlp, `${at}.mlp`, width);
     this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
+  }
+
+  #crossAttention(attention: m.CrossAttention, at: string, width: number, crossWidth: number): void {
+    const inner = attentionWidth(attention, at);
+    this.#linear(attention.query, `${at}.query`, width, inner);
+    this.#linear(attention.kv, `${at}.kv`, crossWidth, 2 * inner);
+    this.#linear(attention.output, `${at}.output`, inner, width);
   }
 
   #selfAttention(attention: m.SelfAttention, at: string, width: number): void {

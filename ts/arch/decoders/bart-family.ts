@@ -114,6 +114,7 @@ function buildLayer(config: BartConfigValues, weights: WeightScope, crossWidth: 
   const shape = { heads, headDim, scale: headDim ** -0.5 };
   return {
     selfAttention: {
+      reads: 'text',
       ...shape,
       qkv: stack(project('self_attn.q_proj'), project('self_attn.k_proj'), project('self_attn.v_proj')),
       output: project('self_attn.out_proj'),

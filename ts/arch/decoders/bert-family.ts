@@ -72,6 +72,10 @@ export interface BertParts {
   readonly finalNorm: string | null;
   readonly table: TensorRef;
   readonly embeddingWidth?: number;
+  readonly embeddingScale?: number;
+  /** Whether query, key and value have biases. */
+  readonly attentionBias?: boolean;
+  readonly selfReads?: 'text' | 'image';
   readonly embeddingProjection?: Linear | null;
   readonly headTransform: HeadTransform | null;
   readonly head: Linear;
@@ -91,14 +95,14 @@ export function buildBert(config: BertConfigValues, weights: WeightScope, parts:
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden },
     embedding: {
-      ...{ table: parts.table, width, scale: 1, tokenNorm: null },
+      ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1, tokenNorm: null },
       ...{ positions: parts.positions, constants: parts.constants },
       norm: parts.embeddingNorm === null ? null : body.norm(parts.embeddingNorm, width, eps),
       projection: parts.embeddingProjection ?? null,
     },
     normPosition: parts.normPosition,
     layers: Array.from({ length: config.numHiddenLayers }, (_, index) =>
-      buildLayer(config, body.scope(`encoder.layer.${index}.`), parts.norms),
+      buildLayer(config, body.scope(`encoder.layer.${index}.`), parts),
     ),
     finalNorm: parts.finalNorm === null ? null : body.norm(parts.finalNorm, hidden, eps),
     headTransform: parts.headTransform,
@@ -119,24 +123,28 @@ function requireDecoder(config: BertConfigValues): void {
   is.refuse('decoder.position_embedding_type', '"absolute"', kind, 'transformers 5 has no other');
 }
 
-function buildLayer(config: BertConfigValues, weights: WeightScope, norms: BertParts['norms']): DecoderLayer {
+function buildLayer(config: BertConfigValues, weights: WeightScope, parts: BertParts): DecoderLayer {
+  const { norms, attentionBias: bias = true, selfReads: reads = 'text' } = parts;
   const { hiddenSize: hidden, numAttentionHeads: heads, intermediateSize: inner, layerNormEps: eps } = config;
   const headDim = headWidth(hidden, heads, 'decoder.num_attention_heads');
   const shape = { heads, headDim, scale: headDim ** -0.5 };
-  const project = (name: string) => weights.linear(name, hidden, hidden);
+  const project = (name: string) => weights.linear(name, hidden, hidden, bias);
+  const output = (name: string) => weights.linear(`${name}.output.dense`, hidden, hidden);
+  const self = () => ({
+    ...shape,
+    qkv: stack(project('attention.self.query'), project('attention.self.key'), project('attention.self.value')),
+    output: output('attention'),
+  });
+  const cross = (name: string) => ({
+    ...shape,
+    query: project(`${name}.self.query`),
+    kv: stack(project(`${name}.self.key`), project(`${name}.self.value`)),
+    output: output(name),
+  });
   return {
-    selfAttention: {
-      ...shape,
-      qkv: stack(project('attention.self.query'), project('attention.self.key'), project('attention.self.value')),
-      output: project('attention.output.dense'),
-    },
+    selfAttention: reads === 'image' ? { reads, ...cross('attention') } : { reads, ...self() },
     selfNorm: weights.norm(norms.self, hidden, eps),
-    crossAttention: {
-      ...shape,
-      query: project('crossattention.self.query'),
-      kv: stack(project('crossattention.self.key'), project('crossattention.self.value')),
-      output: project('crossattention.output.dense'),
-    },
+    crossAttention: cross('crossattention'),
     crossNorm: weights.norm(norms.cross, hidden, eps),
     mlp: {
       up: weights.linear('intermediate.dense', hidden, inner),

@@ -79,6 +79,7 @@ function buildLayer(config: DistilBertConfig, weights: WeightScope): DecoderLaye
   const project = (name: string) => weights.linear(name, hidden, hidden);
   return {
     selfAttention: {
+      reads: 'text',
       ...shape,
       qkv: stack(project('attention.q_lin'), project('attention.k_lin'), project('attention.v_lin')),
       output: project('attention.out_lin'),

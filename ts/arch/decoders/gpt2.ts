@@ -73,6 +73,7 @@ function buildLayer(config: GPT2Config, weights: WeightScope, index: number): De
   const scale = (config.scaleAttnWeights ? headDim ** -0.5 : 1) / (config.scaleAttnByInverseLayerIdx ? index + 1 : 1);
   return {
     selfAttention: {
+      reads: 'text',
       ...{ heads, headDim, scale },
       qkv: weights.conv1d('attn.c_attn', hidden, 3 * hidden),
       output: weights.conv1d('attn.c_proj', hidden, hidden),

@@ -1,10 +1,10 @@
 #include "core/draw.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "core/error.h"
 #include "core/philox.h"
@@ -158,30 +158,21 @@ void fillChunk(const Source& source, int64_t first, int64_t count, float* out) {
   }
 }
 
-void fillTensor(const NewTensor& tensor, uint64_t seed, ThreadPool& pool, const std::function<bool()>& keepGoing,
-                std::vector<float>& out) {
-  using Kind = Distribution::Kind;
+bool isDrawn(const Distribution& d) {
+  return d.kind != Distribution::Kind::Constant && d.kind != Distribution::Kind::Values;
+}
+
+std::vector<float> allocate(const NewTensor& tensor) {
   const Distribution& d = tensor.distribution;
-  const int64_t count = elementsOf(tensor);
-  if (d.kind == Kind::Values) {
-    out = d.values;
-  } else {
-    out.assign(static_cast<size_t>(count), d.kind == Kind::Constant ? static_cast<float>(d.value) : 0.f);
-  }
-  if (d.kind != Kind::Values && d.kind != Kind::Constant) {
-    const Source source(d, seed, hashOf(tensor.name));
-    std::atomic<bool> going{true};
-    pool.parallelFor((count + kChunk - 1) / kChunk, [&](int64_t chunk, int worker) {
-      if (!going.load(std::memory_order_relaxed)) return;
-      if (worker == 0 && !keepGoing()) return going.store(false);
-      const int64_t first = chunk * kChunk;
-      fillChunk(source, first, std::min(kChunk, count - first), out.data() + first);
-    });
-  }
-  if (tensor.zeroRow >= 0) {
-    const int64_t width = count / tensor.shape[0];
-    std::fill_n(out.begin() + tensor.zeroRow * width, width, 0.f);
-  }
+  if (d.kind == Distribution::Kind::Values) return d.values;
+  const float value = d.kind == Distribution::Kind::Constant ? static_cast<float>(d.value) : 0.f;
+  return std::vector<float>(static_cast<size_t>(elementsOf(tensor)), value);
+}
+
+void clearZeroRow(const NewTensor& tensor, std::vector<float>& values) {
+  if (tensor.zeroRow < 0) return;
+  const int64_t width = static_cast<int64_t>(values.size()) / tensor.shape[0];
+  std::fill_n(values.begin() + tensor.zeroRow * width, width, 0.f);
 }
 
 }  // namespace
@@ -193,11 +184,28 @@ void validateNewTensors(const std::vector<NewTensor>& tensors) {
 std::shared_ptr<const OwnedTensors> drawTensors(const std::vector<NewTensor>& tensors, uint64_t seed, ThreadPool& pool,
                                                 const std::function<bool()>& keepGoing) {
   validateNewTensors(tensors);
-  auto owned = std::make_shared<OwnedTensors>(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    fillTensor(tensors[i], seed, pool, keepGoing, (*owned)[i]);
+  const auto checkpoint = [&] {
     if (!keepGoing()) throw Error(ErrorKind::Internal, "ABORTED", "loading was cancelled");
+  };
+  auto owned = std::make_shared<OwnedTensors>();
+  std::vector<Source> sources;
+  std::vector<std::pair<size_t, int64_t>> tasks;  // tensor, first element: one loop over all, as each loop is a barrier
+  for (const NewTensor& tensor : tensors) {
+    checkpoint();
+    owned->push_back(allocate(tensor));
+    sources.emplace_back(tensor.distribution, seed, hashOf(tensor.name));
+    const int64_t count = isDrawn(tensor.distribution) ? static_cast<int64_t>(owned->back().size()) : 0;
+    for (int64_t first = 0; first < count; first += kChunk) tasks.emplace_back(owned->size() - 1, first);
   }
+  pool.parallelFor(static_cast<int64_t>(tasks.size()), [&](int64_t task, int worker) {
+    if (worker == 0) checkpoint();
+    const auto [tensor, first] = tasks[static_cast<size_t>(task)];
+    std::vector<float>& values = (*owned)[tensor];
+    fillChunk(sources[tensor], first, std::min(kChunk, static_cast<int64_t>(values.size()) - first),
+              values.data() + first);
+  });
+  checkpoint();
+  for (size_t i = 0; i < tensors.size(); ++i) clearZeroRow(tensors[i], (*owned)[i]);
   return owned;
 }
 

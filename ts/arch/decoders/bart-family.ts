@@ -73,6 +73,8 @@ export interface BartParts {
   readonly head?: string;
   readonly crossWidth?: number;
   readonly attentionBias?: boolean;
+  /** transformers 5 never ties this head: a new model has one of its own. Version 4 tied it, and its files lack it. */
+  readonly ownHead?: boolean;
 }
 
 export function buildBart(config: BartConfigValues, weights: WeightScope, parts: BartParts): DecoderSpec {
@@ -80,7 +82,8 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
   const { body: prefix = 'model.decoder.', head: headName = 'lm_head', crossWidth = hidden } = parts;
   const body = weights.scope(prefix);
   const names = [`${prefix}embed_tokens.weight`, `${headName}.weight`] as const;
-  const { table, head } = weights.tiedHead(config.tieWordEmbeddings, ...names, [vocabSize, hidden], config.padTokenId);
+  const tied = config.tieWordEmbeddings && (parts.ownHead !== true || weights.has(names[0]));
+  const { table, head } = weights.tiedHead(tied, ...names, [vocabSize, hidden], config.padTokenId);
   const norm = (place: BartParts['embeddingNorm']) =>
     parts.embeddingNorm === place ? body.norm('layernorm_embedding', hidden, BART_EPS) : null;
   return {

@@ -31,4 +31,5 @@ export const bigbirdPegasus = bartFamily<BigBirdPegasusConfig>(BigBirdPegasusCon
   // the norm after the last block bears this name
   finalNorm: 'layernorm_embedding',
   attentionBias: config.useBias,
+  ownHead: true,
 }));

@@ -155,44 +155,6 @@ function buildLayer(config: BertConfigValues, weights: WeightScope, parts: BertP
   };
 }
 
-/** The position table, read in order or by counting the tokens that are no pads. */
-export function bertPositions(
-  weights: WeightScope,
-  name: string,
-  rows: number,
-  width: number,
-  padTokenId: number | null,
-): { positions: DecoderPositions; maxPositions: number } {
-  const table = weights.embedding(name, [rows, width], padTokenId);
-  if (padTokenId === null)
-    return {
-      positions: { kind: 'table', table, rows, ids: { kind: 'sequential', offset: 0 } },
-      maxPositions: rows,
-    };
-  if (padTokenId + 1 < rows)
-    return {
-      positions: { kind: 'table', table, rows, ids: { kind: 'nonPad', padTokenId } },
-      maxPositions: rows - padTokenId - 1,
-    };
-  const expected = `more than pad_token_id + 1 = ${padTokenId + 1}`;
-  throw new ConfigError('INVALID_CONFIG', `config decoder.max_position_embeddings: expected ${expected}, got ${rows}`);
-}
-
-/** Row 0 of the token types, which is added to every token. */
-export function tokenTypes(weights: WeightScope, name: string, rows: number, width: number): ConstantRow {
-  return { table: weights.embedding(name, [rows, width]), rows };
-}
-
-export function headTransform(
-  weights: WeightScope,
-  [dense, norm]: readonly [dense: string, norm: string],
-  [width, out]: readonly [width: number, out: number],
-  act: HeadTransform['activation'],
-  eps: number,
-): HeadTransform {
-  return { dense: weights.linear(dense, width, out), activation: act, norm: weights.norm(norm, out, eps) };
-}
-
 /** Buffers of old files and the pooler, which a causal decoder does not use. */
 const bertIgnorable = (body: string): RegExp[] => [
   new RegExp(`^${body}\\.embeddings\\.(position_ids|token_type_ids)$`),

@@ -2,7 +2,8 @@
 import type { DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import * as is from '../config-class';
-import { BERT_FIELDS, bertFamily, bertPositions, buildBert, POST_NORMS } from './bert-family';
+import { BERT_FIELDS, bertFamily, buildBert, POST_NORMS } from './bert-family';
+import { bertPositions } from './bert-parts';
 
 const { typeVocabSize: _types, ...BASE } = BERT_FIELDS;
 const FIELDS = {

@@ -3,17 +3,8 @@ import type { ConstantRow, DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
 import * as is from '../config-class';
-import {
-  BERT_FIELDS,
-  bertFamily,
-  bertPositions,
-  buildBert,
-  headTransform,
-  POST_NORMS,
-  tokenTypes,
-  type BertConfigValues,
-  type BertParts,
-} from './bert-family';
+import { BERT_FIELDS, bertFamily, buildBert, POST_NORMS, type BertConfigValues, type BertParts } from './bert-family';
+import { bertPositions, headTransform, tokenTypes } from './bert-parts';
 
 const FIELDS = { ...BERT_FIELDS, classifierDropout: is.optionalNumber() };
 const ERNIE_FIELDS = { ...FIELDS, taskTypeVocabSize: is.size(3), useTaskId: is.flag(false) };

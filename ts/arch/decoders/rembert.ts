@@ -3,15 +3,8 @@ import type { DecoderSpec } from '../../spec/model-spec';
 import type { WeightScope } from '../../spec/weights';
 import { activation } from '../activations';
 import * as is from '../config-class';
-import {
-  BERT_FIELDS,
-  bertFamily,
-  bertPositions,
-  buildBert,
-  headTransform,
-  POST_NORMS,
-  tokenTypes,
-} from './bert-family';
+import { BERT_FIELDS, bertFamily, buildBert, POST_NORMS } from './bert-family';
+import { bertPositions, headTransform, tokenTypes } from './bert-parts';
 
 const FIELDS = {
   ...BERT_FIELDS,

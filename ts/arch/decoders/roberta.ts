@@ -2,16 +2,8 @@
 import type { WeightScope } from '../../spec/weights';
 import { requirePad } from '../architecture';
 import * as is from '../config-class';
-import {
-  BERT_FIELDS,
-  bertFamily,
-  bertPositions,
-  buildBert,
-  headTransform,
-  POST_NORMS,
-  tokenTypes,
-  type BertConfigValues,
-} from './bert-family';
+import { BERT_FIELDS, bertFamily, buildBert, POST_NORMS, type BertConfigValues } from './bert-family';
+import { bertPositions, headTransform, tokenTypes } from './bert-parts';
 
 const FIELDS = {
   ...BERT_FIELDS,

@@ -24,7 +24,7 @@ def parse(argv):
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu runs the same steps without a GPU")
     parser.add_argument("--tiny", action="store_true", help="bench: small shapes, to try the harness itself")
     parser.add_argument("--minutes", type=float, default=9.0, help="when to stop (default 9)")
-    parser.add_argument("--variants", default="", type=re.compile, metavar="REGEXP", help="bench: only these engines")
+    parser.add_argument("--variants", type=re.compile, metavar="REGEXP", help="bench: which engines (default on a GPU: 16$)")
     parser.add_argument("--only", default="", metavar="REGEXP", help="only the steps whose name matches")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier calls of this stage found")
     parser.add_argument("--list", action="store_true", help="print the steps' names and stop")

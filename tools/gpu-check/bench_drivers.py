@@ -18,7 +18,7 @@ START_LIMIT = 150.0  # importing torch and reading a checkpoint, several at a ti
 
 
 def variants(device):
-    """{name: settings}. The first is the one that the others are compared with."""
+    """{name: settings}. A variant is compared with ours of the same width; without --variants the 16-bit ones run on a GPU."""
     if device == "cpu":
         settings = dict(device="cpu", threads=1)
         return {"ours fp32": dict(settings, half="ours", dtype="float32"),
@@ -26,13 +26,19 @@ def variants(device):
                 "torch sdpa fp32": dict(settings, half="torch", dtype="fp32", attention="sdpa"),
                 "torch compiled fp32": dict(settings, half="torch", dtype="fp32", attention="sdpa", compiled=True)}
     found = {}
-    for short, long in (("fp16", "float16"), ("bf16", "bfloat16")):
+    for short, long in (("fp16", "float16"), ("bf16", "bfloat16"), ("fp32", "float32")):
         found[f"ours {short}"] = dict(half="ours", device="cuda", dtype=long)
         found[f"torch eager {short}"] = dict(half="torch", device="cuda", dtype=short, attention="eager")
         found[f"torch sdpa {short}"] = dict(half="torch", device="cuda", dtype=short, attention="sdpa")
-    found["torch compiled fp16"] = dict(half="torch", device="cuda", dtype="fp16", attention="sdpa", compiled=True)
-    return {name: found[name] for name in ("ours fp16", "torch eager fp16", "torch sdpa fp16", "torch compiled fp16", "ours bf16",
-                                           "torch sdpa bf16")}
+        found[f"torch compiled {short}"] = dict(half="torch", device="cuda", dtype=short, attention="sdpa", compiled=True)
+    del found["torch eager bf16"], found["torch compiled bf16"]
+    return found
+
+
+def selected(options):
+    """The variants of this call, as copies."""
+    pattern = options.variants or re.compile("16$" if options.device == "cuda" else "")
+    return {name: dict(value) for name, value in variants(options.device).items() if pattern.search(name)}
 
 
 def exact(device):
@@ -63,7 +69,7 @@ class Driver:
         else:
             if settings.pop("traced", False):
                 env["VED_TRACE"] = "1"
-            env["VED_NATIVE_PATH"] = str(machine.addon())
+            env.update(machine.native_environment())
             driver = str(HERE / "node" / "driver.cjs")
             args = [machine.node(), "--max-old-space-size=16384", driver, str(package()), str(folder), json.dumps({**settings, "maxBatch": rows})]
         with open(self.log, "wb") as errors:

@@ -85,28 +85,30 @@ def step_of(result, variant):
 
 
 def bars(options, known, cells, shape, rate, bandwidth):
-    """Ours in 16 bits against the bars; nothing is left out because it was not measured."""
+    """Ours against the bars, in the first width that was measured; nothing is left out because it was not."""
     speedups = SPEEDUPS_SWIN if isinstance(shape.encoder, Swin) else SPEEDUPS
     multiples = {**STEP_MULTIPLES, 1: STEP_MULTIPLES_ONE_ROW[options.model]}
     results = {cell.name: known.get(cell.name, {}).get("result") or {} for cell in cells}
+    measured_ = {name for result in results.values() for name, entry in result.get("variants", {}).items() if entry["parts"]}
+    width = next((width for width in ("fp16", "bf16", "fp32") if f"ours {width}" in measured_), "fp16")
     rows = []
     for cell in cells:
         result = results[cell.name]
         if cell.kind == "encoder" and cell.batch > 1:
-            mine = times(result["variants"].get("ours fp16", dict(parts={})), 1) if result else {}
+            mine = times(result["variants"].get(f"ours {width}", dict(parts={})), 1) if result else {}
             share = cell.floor(shape, rate, bandwidth) / mine["total"] * 1e3 if mine else None
             rows.append(bar(f"{cell.name}: share of the peak", share, ENCODER_SHARES[isinstance(shape.encoder, Swin)], True))
         if cell.kind != "generate":
             continue
         greedy = results.get(f"greedy-{cell.batch}")
-        mine = step_of(result, "ours fp16") if result else None
+        mine = step_of(result, f"ours {width}") if result else None
         if cell.beams > 1:
-            alone = step_of(greedy, "ours fp16") if greedy else None
+            alone = step_of(greedy, f"ours {width}") if greedy else None
             rows.append(bar(f"{cell.name}: step over greedy's", mine / alone if mine and alone else None, BEAM_STEP, False))
             continue
         for peer, goal in speedups.get(cell.batch, {}).items():
-            value = ratio(result, f"{peer} fp16", "ours fp16", "total", result["tokens"]) if result else None
-            rows.append(bar(f"{cell.name}: {peer} over ours, end to end", value, goal, True))
+            value = ratio(result, f"{peer} {width}", f"ours {width}", "total", result["tokens"]) if result else None
+            rows.append(bar(f"{cell.name}: {peer} over ours, end to end, {width}", value, goal, True))
         if cell.batch in multiples:
             floor = cell.step_floor(shape, bandwidth) * 1e3
             rows.append(bar(f"{cell.name}: step over its floor", mine / floor if mine else None, multiples[cell.batch], False))

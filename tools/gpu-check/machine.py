@@ -158,5 +158,14 @@ def product_key():
     return digest(*stamps) if stamps else digest(release / "ved.node", *sorted(release.glob("libved_cuda*")))
 
 
+def native_environment():
+    """The addon, and the CUDA library beside it unless the caller names one: op tests lie elsewhere and would not find it."""
+    library = addon().parent / "libved_cuda.so"
+    found = {"VED_NATIVE_PATH": str(addon())}
+    if library.exists() and "VED_CUDA_LIB" not in os.environ:
+        found["VED_CUDA_LIB"] = str(library)
+    return found
+
+
 def run_node(args, limit, log, env=None, cwd=BUNDLE):
-    return command([node(), *args], limit, log, env={"VED_NATIVE_PATH": str(addon()), **(env or {})}, cwd=cwd)
+    return command([node(), *args], limit, log, env={**native_environment(), **(env or {})}, cwd=cwd)

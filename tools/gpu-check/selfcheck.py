@@ -195,9 +195,9 @@ class Bench(unittest.TestCase):
                 drivers = {"ours fp16": FakeDriver(1.0), "torch eager fp16": FakeDriver(10.0)}
                 known[cell.name] = dict(result=self.measure(cell, drivers))
         rows = {row[0]: row[1:] for row in bench_report.bars(options, known, cells, shape, floors.RATE, floors.BANDWIDTH)}
-        self.assertEqual(rows["greedy-1: torch eager over ours, end to end"], ["10.00", "20", "missed"])
-        self.assertEqual(rows["greedy-64: torch eager over ours, end to end"], ["10.00", "6", "met"])
-        self.assertEqual(rows["greedy-1: torch compiled over ours, end to end"][0], "not measured")
+        self.assertEqual(rows["greedy-1: torch eager over ours, end to end, fp16"], ["10.00", "20", "missed"])
+        self.assertEqual(rows["greedy-64: torch eager over ours, end to end, fp16"], ["10.00", "6", "met"])
+        self.assertEqual(rows["greedy-1: torch compiled over ours, end to end, fp16"][0], "not measured")
         self.assertEqual(rows["greedy-1: step over its floor"][2], "missed")
         self.assertEqual(rows["encoder-256: share of the peak"][0], "not measured")
 

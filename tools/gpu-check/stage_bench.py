@@ -5,7 +5,7 @@ import sys
 import bench_report
 import machine
 from bench_cells import ROUNDS, cells, measure
-from bench_drivers import Drivers, exact, traced, variants
+from bench_drivers import Drivers, exact, selected, traced
 from floors import SHAPES, TINY
 from machine import HERE, LOGS
 from runner import Failed, Skipped, Step, checked
@@ -64,7 +64,7 @@ def compare_ids(options, folder, tokens):
 
 def run_cell(options, folder, cell, shape):
     def run(limit):
-        settings = {name: dict(value) for name, value in variants(options.device).items() if options.variants.search(name)}
+        settings = selected(options)
         for value in settings.values():
             value.update(dict(tokens=shape.new_tokens) if value.get("compiled") else {})
         rows = max(c.batch * c.beams for c in cells(shape, options.tiny) if c.kind == "generate")
@@ -73,7 +73,7 @@ def run_cell(options, folder, cell, shape):
         wanted = {name: value for name, value in settings.items() if cell.wants(value)}
         drivers = DRIVERS.get(wanted, folder, rows, limit)
         result = measure(cell, drivers, settings, shape.new_tokens, limit)
-        if cell.kind in ("encoder", "step"):
+        if cell.kind in ("encoder", "step") and any(value["half"] == "ours" for value in settings.values()):
             result["variants"] = {**trace_part(options, folder, cell, shape, rows, limit), **result["variants"]}
         result["about"] = {name: driver.about for name, driver in drivers.items()}
         notes = {name: entry["note"] for name, entry in result["variants"].items() if entry["note"]}
@@ -88,7 +88,9 @@ def run_cell(options, folder, cell, shape):
 
 def trace(options, folder, cell, shape, rows, limit):
     """Our engine's own account of one generate, from a process of its own: with VED_TRACE=1 it waits for the device after each program."""
-    first, settings = next(iter(variants(options.device).items()))
+    first, settings = next(((name, value) for name, value in selected(options).items() if value["half"] == "ours"), (None, None))
+    if not first:
+        raise Skipped("no variant of ours is selected")
     drivers = DRIVERS.get({f"{first} traced": dict(settings, traced=True)}, folder, rows, limit)
     request = dict(batch=cell.batch, beams=1, tokens=1 if cell.kind == "encoder" else shape.new_tokens, warmup=2)
     return first, traced(next(iter(drivers.values())), request, limit)
@@ -122,7 +124,7 @@ def steps(options, _stage):
     folder = pathlib.Path(options.work) / "checkpoints" / (options.model + ("-tiny" if options.tiny else ""))
     folder.mkdir(parents=True, exist_ok=True)
     weights = machine.digest(HERE / "checkpoint.py", HERE / "floors.py")
-    key = f"{machine.product_key()} {weights} {options.variants.pattern}"
+    key = f"{machine.product_key()} {weights} {' '.join(selected(options))}"
     found = [Step("checkpoint", make_checkpoint(options, folder), 240, weights, (str(folder / "bench.json"),)),
              Step("ids", compare_ids(options, folder, min(shape.new_tokens, 20)), 150, key)]
     for cell in cells(shape, options.tiny):

@@ -109,7 +109,7 @@ def measure(cell, drivers, settings, tokens, limit):
                 entry["note"] = "no time left"
                 continue
             warmup = 2 if round_ == 0 else 1
-            entry["batch"], parts, note = ask(cell, drivers[name], entry["batch"], tokens, warmup, max(left, 5.0))
+            entry["batch"], parts, note = ask(cell, drivers[name], entry["batch"], tokens, warmup, max(left, 15.0))
             entry["note"] = None if entry["parts"] and note else note
             for part, times in parts.items():
                 entry["parts"].setdefault(part, []).extend(times)

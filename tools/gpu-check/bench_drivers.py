@@ -1,4 +1,5 @@
 """The processes that are compared. They stay alive and hold their models, so that cells can go from one to the next and back."""
+import collections
 import json
 import os
 import pathlib
@@ -30,8 +31,9 @@ def variants(device):
         found[f"ours {short}"] = dict(half="ours", device="cuda", dtype=long)
         found[f"torch eager {short}"] = dict(half="torch", device="cuda", dtype=short, attention="eager")
         found[f"torch sdpa {short}"] = dict(half="torch", device="cuda", dtype=short, attention="sdpa")
+    del found["torch eager bf16"]
+    for short in ("fp16", "fp32"):  # last: compiling may use up the time of a cell
         found[f"torch compiled {short}"] = dict(half="torch", device="cuda", dtype=short, attention="sdpa", compiled=True)
-    del found["torch eager bf16"], found["torch compiled bf16"]
     return found
 
 
@@ -120,14 +122,18 @@ class Driver:
 
 
 class Drivers:
-    """Started when first asked for, all at once, and kept."""
+    """Started when first asked for, all at once, and kept. One that ended is started again, but not for ever."""
+
+    STARTS = 3
 
     def __init__(self):
-        self.running = {}
+        self.running, self.starts = {}, collections.Counter()
 
     def get(self, wanted, folder, rows, limit=START_LIMIT):
         for name, settings in wanted.items():
-            if name not in self.running:
+            ended = name not in self.running or self.running[name].why
+            if ended and (name not in self.running or self.starts[name] < self.STARTS):
+                self.starts[name] += 1
                 self.running[name] = Driver(name, settings, folder, rows)
         deadline = time.monotonic() + limit
         chosen = {name: self.running[name] for name in wanted}

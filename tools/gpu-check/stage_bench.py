@@ -1,6 +1,7 @@
 """bench MODEL: this package against PyTorch with transformers, on the same random weights, in turns."""
 import pathlib
 import sys
+import time
 
 import bench_report
 import machine
@@ -67,14 +68,16 @@ def run_cell(options, folder, cell, shape):
         settings = selected(options)
         for value in settings.values():
             value.update(dict(tokens=shape.new_tokens) if value.get("compiled") else {})
+        deadline = time.monotonic() + limit
+        left = lambda: max(deadline - time.monotonic(), 1.0)
         rows = max(c.batch * c.beams for c in cells(shape, options.tiny) if c.kind == "generate")
         if cell.kind == "phases":
             return phases(options, folder, cell, shape, rows, limit)
         wanted = {name: value for name, value in settings.items() if cell.wants(value)}
         drivers = DRIVERS.get(wanted, folder, rows, limit)
-        result = measure(cell, drivers, settings, shape.new_tokens, limit)
+        result = measure(cell, drivers, settings, shape.new_tokens, left())
         if cell.kind in ("encoder", "step") and any(value["half"] == "ours" for value in settings.values()):
-            result["variants"] = {**trace_part(options, folder, cell, shape, rows, limit), **result["variants"]}
+            result["variants"] = {**trace_part(options, folder, cell, shape, rows, left()), **result["variants"]}
         result["about"] = {name: driver.about for name, driver in drivers.items()}
         notes = {name: entry["note"] for name, entry in result["variants"].items() if entry["note"]}
         for name, note in notes.items():

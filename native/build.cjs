@@ -2,7 +2,7 @@
 //   node native/build.cjs install        npm's install script: use a binary that loads, else compile
 //   node native/build.cjs compile        configure and build what changed
 //   node native/build.cjs rebuild [...]  from scratch; also stands for `node-gyp rebuild ...` (prebuildify, binding.gyp)
-// Environment: VED_JOBS, VED_SKIP_BUILD=1, VED_WERROR=1, VED_SANITIZE=address,undefined
+// Environment: VED_JOBS, VED_SKIP_BUILD=1, VED_WERROR=1, VED_SANITIZE=address,undefined, VED_CUDA=AUTO|ON|OFF
 'use strict';
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -27,7 +27,7 @@ function removeProducts(dir) {
   }
 }
 
-function compile({ arch, debug, clean } = {}) {
+function compile({ arch, debug, clean, quick } = {}) {
   const cmakeJs = findCmakeJs();
   if (!cmakeJs) {
     console.error(`${NAME}: cmake-js is not installed; cannot compile`);
@@ -44,6 +44,7 @@ function compile({ arch, debug, clean } = {}) {
   const options = [
     `--CDVED_WERROR=${env.VED_WERROR === '1' ? 'ON' : 'OFF'}`,
     `--CDVED_SANITIZE=${env.VED_SANITIZE ?? ''}`,
+    `--CDVED_CUDA=${env.VED_CUDA ?? (quick ? 'OFF' : 'AUTO')}`,
     `--CDVED_STATIC_STDCXX=${env.VED_STATIC_STDCXX === '1' ? 'ON' : 'OFF'}`,
   ];
   const step = (name) => {
@@ -83,7 +84,9 @@ if (command === 'install') {
   process.exitCode = install();
 } else if (command === 'rebuild' || command === 'compile') {
   const arch = argv.find((a) => a.startsWith('--arch='))?.slice('--arch='.length);
-  process.exitCode = compile({ arch, debug: argv.includes('--debug'), clean: command === 'rebuild' });
+  // A developer's build leaves the CUDA library out, which takes minutes, unless VED_CUDA asks for it.
+  const clean = command === 'rebuild';
+  process.exitCode = compile({ arch, debug: argv.includes('--debug'), clean, quick: !clean });
 } else {
   console.error('usage: build.cjs install|compile|rebuild [--arch=NAME] [--debug]');
   process.exitCode = 2;

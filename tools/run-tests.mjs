@@ -1,7 +1,9 @@
-// The test command. Parts: layers, native (op tests), ava (TypeScript tests); asan only when asked for.
+// The test command. Parts: layers, native (op tests), ava (TypeScript tests), cuda (golden cases on the host emulator of
+// the CUDA kernels, or on a device where VED_CUDA_LIB names the real library); asan only when asked for.
 //   node tools/run-tests.mjs [--only=PART[,PART]] [-- FILES AND FLAGS FOR AVA]
 // A part that fails makes the exit code 1; the last line is "N passed, N failed[, N skipped]".
 import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
@@ -58,16 +60,20 @@ async function nativeTests(folder, options, env) {
   }
   const build = path.join(root, 'build', folder);
   const werror = process.env.VED_WERROR === '1' ? 'ON' : 'OFF';
-  const configure = ['-S', root, '-B', build, '-DVED_TESTS=ON', `-DVED_WERROR=${werror}`, ...options];
+  const configure = ['-S', root, '-B', build, '-DVED_TESTS=ON', '-DVED_CUDA=OFF', `-DVED_WERROR=${werror}`, ...options];
   if (await runLines('cmake', configure, passThrough)) return { ...NONE, failed: 1 };
   const compile = ['--build', build, '--target', 'ved_tests', '-j', jobs, '--config', 'Release'];
   if (await runLines('cmake', compile, passThrough)) return { ...NONE, failed: 1 };
 
-  const counts = { ...NONE };
-  let closed = false;
   const program =
     process.platform === 'win32' ? path.join(build, 'Release', 'ved_tests.exe') : path.join(build, 'ved_tests');
-  const code = await runLines(program, [], {
+  return programTests(program, [], env);
+}
+
+async function programTests(program, args, env) {
+  const counts = { ...NONE };
+  let closed = false;
+  const code = await runLines(program, args, {
     env,
     onLine(line) {
       console.log(line);
@@ -88,7 +94,7 @@ function withExit(counts, code, closed, name) {
   return counts;
 }
 
-async function avaTests(args) {
+async function avaTests(args, env = {}) {
   // Some tests look at what is published, hence at dist/.
   const counts = { ...NONE };
   const tsc = require.resolve('typescript/bin/tsc');
@@ -113,8 +119,36 @@ async function avaTests(args) {
   };
   // ava exports neither its package.json nor its command line: both lie beside its main entry point.
   const ava = path.join(path.dirname(require.resolve('ava')), 'cli.mjs');
-  const code = await runLines(process.execPath, [ava, '--tap', ...args], { onLine });
+  const code = await runLines(process.execPath, [ava, '--tap', ...args], { env, onLine });
   return withExit(counts, code, planned, 'ava');
+}
+
+const sum = (a, b) => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped,
+});
+
+/**
+ * The golden cases on CUDA. On the emulator a part of them runs once more with device memory out of the host's reach and
+ * everything in the opposite order, and so do the op cases: a missing barrier changes their results.
+ */
+async function cudaTests() {
+  const build = path.join(root, 'build', 'native-tests');
+  const emulator = path.join(build, 'libved_cuda_emulator.so');
+  const library = process.env.VED_CUDA_LIB ?? emulator;
+  if (!existsSync(library)) {
+    console.log(`skipped: ${library} is not built (the native part builds it on Linux)`);
+    return { ...NONE, skipped: 1 };
+  }
+  const env = { VED_CUDA_LIB: library, VED_TEST_DEVICE: 'cuda' };
+  const golden = 'test/parity/models.test.ts';
+  let counts = await avaTests([golden], env);
+  if (library !== emulator) return counts;
+  const strict = { ...env, VED_EMU_ORDER: 'reverse', VED_EMU_PROTECT: '1' };
+  counts = sum(counts, await avaTests([golden, '--match=vit-trocr-rectangular: *'], strict));
+  const ops = ['linear', 'attention', 'layer_norm', 'summarize', 'write_cache'];
+  return sum(counts, await programTests(path.join(build, 'ved_tests'), ops, { VED_EMU_ORDER: 'reverse' }));
 }
 
 const ASAN_ENV = { ASAN_OPTIONS: 'detect_leaks=1:allocator_may_return_null=1', UBSAN_OPTIONS: 'print_stacktrace=1' };
@@ -129,6 +163,7 @@ function main(argv) {
     native: () => nativeTests('native-tests', [], {}),
     asan: () => nativeTests('native-asan', asanOptions, ASAN_ENV),
     ava: () => avaTests(forAva),
+    cuda: cudaTests,
   };
   const only = own
     .find((a) => a.startsWith('--only='))
@@ -139,7 +174,7 @@ function main(argv) {
     console.error(`run-tests: unknown '${unknown[0]}'; parts: ${Object.keys(parts).join(', ')}`);
     return Promise.resolve(2);
   }
-  return runParts(parts, only ?? ['layers', 'native', 'ava']);
+  return runParts(parts, only ?? ['layers', 'native', 'ava', 'cuda']);
 }
 
 const text = (c) => `${c.passed} passed, ${c.failed} failed${c.skipped ? `, ${c.skipped} skipped` : ''}`;

@@ -40,8 +40,6 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   readonly config: VisionEncoderDecoderConfig;
   /** Defaults for generate(), from generation_config.json or config.json as Hugging Face does. */
   generationConfig: GenerationConfig;
-  /** The device really used. */
-  readonly device: string = 'cpu';
   /** The type really used. */
   readonly dtype: DType;
   /** Tensor names that no checkpoint held. */
@@ -99,6 +97,11 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   /** The kernels and threads in use, for example `cpu:avx512`. */
   get backend(): string {
     return this.#native.backend;
+  }
+
+  /** The device really used: `cpu` or `cuda:N`. */
+  get device(): string {
+    return /^cuda:\d+/.exec(this.#native.backend)?.[0] ?? 'cpu';
   }
 
   get threads(): number {

@@ -6,6 +6,7 @@
 #include "addon/model.h"
 #include "addon/spec.h"
 #include "ops/backend.h"
+#include "ops/cuda/loader.h"
 
 namespace ved::addon {
 namespace {
@@ -18,6 +19,38 @@ Napi::Value cancelLoad(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     Environment::of(info.Env()).cancelJob(static_cast<uint32_t>(asInteger(info[0], "jobId")));
     return info.Env().Undefined();
+  });
+}
+
+Napi::Object writeDevice(Napi::Env env, const cuda::Device& device) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("index", device.index);
+  o.Set("name", device.info.name);
+  o.Set("computeCapability", std::to_string(device.info.major) + "." + std::to_string(device.info.minor));
+  o.Set("multiprocessors", device.info.multiprocessors);
+  o.Set("memoryBytes", static_cast<double>(device.info.memory));
+  o.Set("freeBytes", static_cast<double>(device.info.freeMemory));
+  o.Set("usable", device.info.usable != 0);
+  o.Set("reason", device.info.reason);
+  return o;
+}
+
+Napi::Value cudaReport(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const cuda::Report report = cuda::report(cuda::library());
+    Napi::Array devices = Napi::Array::New(env, report.devices.size());
+    for (size_t i = 0; i < report.devices.size(); ++i)
+      devices.Set(static_cast<uint32_t>(i), writeDevice(env, report.devices[i]));
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("available", report.usable);
+    o.Set("emulated", report.emulated);
+    o.Set("reason", report.reason);
+    o.Set("library", report.library);
+    o.Set("driver", report.driverVersion ? cuda::cudaVersion(report.driverVersion) : "");
+    o.Set("runtime", report.runtimeVersion ? cuda::cudaVersion(report.runtimeVersion) : "");
+    o.Set("devices", devices);
+    return o;
   });
 }
 
@@ -43,6 +76,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("loadModel", Napi::Function::New(env, ModelHandle::load));
   exports.Set("cancelLoad", Napi::Function::New(env, cancelLoad));
   exports.Set("echoSpec", Napi::Function::New(env, echoSpec));
+  exports.Set("cudaReport", Napi::Function::New(env, cudaReport));
   exports.Set("cpuFeatures", Napi::Function::New(env, cpuFeatures));
   exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
   InitImage(env, exports);

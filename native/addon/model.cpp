@@ -210,6 +210,7 @@ engine::LoadOptions readLoadOptions(const Reader& r) {
   options.backend = r.string("backend");
   options.isa = readIsa(r);
   options.type = readType(r);
+  options.device = static_cast<int>(r.integer("device", 0));
   options.threads = static_cast<int>(r.integer("threads"));
   options.maxBatch = static_cast<int32_t>(r.integer("maxBatch"));
   if (options.threads < 0 || options.threads > 1024) rejectValue("threads", "0 to 1024");

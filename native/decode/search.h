@@ -87,6 +87,8 @@ class Search {
   // rows alive before the next step: 1 after construction (all beams share the prompt), then Step::tokens.size()
   virtual int32_t liveRows() const = 0;
   virtual int32_t maxRows() const = 0;  // numBeams
+  // False when the summary is enough: then `logits` may be nullptr, and a device need not hand them over.
+  virtual bool needsLogits() const { return true; }
   // logits: [liveRows(), vocab] with row stride ld, overwritten freely; summary: of the raw logits of each row.
   virtual Step advance(float* logits, int64_t ld, int32_t vocab, const ops::RowSummary* summary) = 0;
   // best first; numReturnSequences of them; valid once done

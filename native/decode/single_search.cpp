@@ -14,7 +14,7 @@ Step SingleSearch::advance(float* logits, int64_t, int32_t vocab, const ops::Row
   stopping_.beginStep();
   const int32_t fallback = std::clamp(summary->argmax, 0, vocab - 1);
   const auto size = static_cast<size_t>(vocab);
-  std::span<const float> scores{logits, size};
+  std::span<const float> scores = logits ? std::span<const float>{logits, size} : std::span<const float>{};
   int32_t token;
   if (processors_.empty()) {
     token = pickUnprocessed(scores, *summary, fallback);
@@ -27,7 +27,8 @@ Step SingleSearch::advance(float* logits, int64_t, int32_t vocab, const ops::Row
     token = pick(scores, fallback);
   }
   ++step_;
-  return finishStep(token, logits[token] - summary->logSumExp, scores);
+  const float logit = logits ? logits[token] : summary->max;
+  return finishStep(token, logit - summary->logSumExp, scores);
 }
 
 Step SingleSearch::finishStep(int32_t token, float logProb, std::span<const float> scores) {

@@ -26,6 +26,8 @@ class SingleSearch : public Search {
   virtual int32_t pickUnprocessed(std::span<const float> logits, const ops::RowSummary&, int32_t fallback) {
     return pick(logits, fallback);
   }
+  // True when nobody but pickUnprocessed() looks at the scores.
+  bool scoresUnread() const { return processors_.empty() && !options_.outputScores && !options_.userCriterion; }
   const Options options_;
   uint32_t step_ = 0;
 

@@ -1,7 +1,5 @@
 #include "engine/cache.h"
 
-#include <cstdlib>
-
 #include "core/error.h"
 
 #ifdef _WIN32
@@ -26,9 +24,19 @@ uint64_t physicalMemory() {
 #endif
 }
 
-void SlotCache::Free::operator()(void* p) const noexcept { std::free(p); }
+namespace {
 
-SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity, ops::CacheType type)
+[[noreturn]] void refuse(int64_t slots, int64_t capacity, double bytes, const std::string& expected) {
+  throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
+              "a cache of " + std::to_string(slots) + " rows of " + std::to_string(capacity) + " positions needs " +
+                  std::to_string(static_cast<uint64_t>(bytes / 1048576.0)) + " MiB, expected at most " + expected +
+                  "; lower maxBatch");
+}
+
+}  // namespace
+
+SlotCache::SlotCache(ops::Backend& backend, std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity,
+                     ops::CacheType type)
     : slots_(slots) {
   const int64_t unit = ops::cacheElementBytes(type);
   view_.type = type;
@@ -36,21 +44,20 @@ SlotCache::SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t ca
   double total = 0;
   for (int64_t width : innerWidths)
     total += 2.0 * static_cast<double>(unit * width) * static_cast<double>(slots) * static_cast<double>(capacity);
-  const uint64_t memory = physicalMemory();
+  const uint64_t memory = backend.hostMemory() ? physicalMemory() : 0;
   if (memory && total > static_cast<double>(memory))
-    throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
-                "a cache of " + std::to_string(slots) + " rows of " + std::to_string(capacity) + " positions needs " +
-                    std::to_string(static_cast<uint64_t>(total / 1048576.0)) + " MiB, expected at most the machine's " +
-                    std::to_string(memory / 1048576) + " MiB; lower maxBatch");
+    refuse(slots, capacity, total, "the machine's " + std::to_string(memory / 1048576) + " MiB");
   for (int64_t width : innerWidths) {
     const size_t bytes = static_cast<size_t>(width * slots * capacity * unit);
     for (int i = 0; i < 2; ++i) {
-      void* p = std::calloc(bytes ? bytes : 1, 1);
-      if (!p)
-        throw Error(ErrorKind::OutOfMemory, "CACHE_TOO_LARGE",
-                    "the key/value cache could not be allocated; lower maxBatch");
-      buffers_.emplace_back(p);
-      (i == 0 ? view_.keys : view_.values).push_back(p);
+      buffers_.push_back(std::make_unique<ops::Buffer>(backend));
+      try {
+        (i == 0 ? view_.keys : view_.values)
+            .push_back(buffers_.back()->reserve((bytes + sizeof(float) - 1) / sizeof(float)));
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::OutOfMemory) throw;
+        refuse(slots, capacity, total, "what is free");
+      }
       bytes_ += bytes;
     }
   }

@@ -1,5 +1,5 @@
-// Key and value memory of one attention kind: [layer][slot, head, capacity, headDim]. Zero pages are committed by the
-// operating system as they are written, so an unused slot or position costs address space only.
+// Key and value memory of one attention kind: [layer][slot, head, capacity, headDim]. On the host zero pages are
+// committed by the operating system as they are written, so an unused slot or position costs address space only.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,17 +12,15 @@ namespace ved::engine {
 class SlotCache {
  public:
   // One entry per layer: heads * headDim. Throws ved::Error (OutOfMemory) when it exceeds the machine's memory.
-  SlotCache(std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity, ops::CacheType type);
+  SlotCache(ops::Backend& backend, std::vector<int64_t> innerWidths, int64_t slots, int64_t capacity,
+            ops::CacheType type);
   plan::CacheView& view() { return view_; }
   int64_t slots() const { return slots_; }
   int64_t capacity() const { return view_.capacity; }
   size_t bytes() const { return bytes_; }
 
  private:
-  struct Free {
-    void operator()(void* p) const noexcept;
-  };
-  std::vector<std::unique_ptr<void, Free>> buffers_;
+  std::vector<std::unique_ptr<ops::Buffer>> buffers_;
   plan::CacheView view_;
   int64_t slots_ = 0;
   size_t bytes_ = 0;

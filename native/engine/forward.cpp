@@ -45,16 +45,20 @@ std::vector<float> headsFirst(const std::vector<float>& in, int64_t batch, int64
   return out;
 }
 
-void encodeImages(Model& model, const ForwardRequest& request, ForwardResult& result, const std::atomic<bool>& stop) {
+void encodeImages(Model& model, const ForwardRequest& request, ForwardResult& result, ops::Buffer& states,
+                  const std::atomic<bool>& stop) {
   const Pixels& pixels = request.pixels;
-  result.states.resize(static_cast<size_t>(result.batch * result.encoderTokens * model.spec().encoder.hiddenSize));
+  const size_t floats = static_cast<size_t>(result.batch * result.encoderTokens * model.spec().encoder.hiddenSize);
+  states.reserve(floats);
   plan::Bindings b;
   b.stop = &stop;
   if (request.hiddenStates) b.taps = &result.encoderHidden;
-  model.encode(pixels.data.data(), pixels.batch, pixels.height, pixels.width, result.states.data(), b);
+  model.encode(pixels.data.data(), pixels.batch, pixels.height, pixels.width, states.data(), b);
+  result.states = states.toHost(floats);
 }
 
-void fillCross(Model& model, const ForwardResult& result, SlotCache& cross, const std::atomic<bool>& stop) {
+void fillCross(Model& model, const ForwardResult& result, const ops::Buffer& states, SlotCache& cross,
+               const std::atomic<bool>& stop) {
   std::vector<int32_t> slots, positions;
   for (int64_t i = 0; i < result.batch; ++i) {
     for (int64_t t = 0; t < result.encoderTokens; ++t) {
@@ -68,16 +72,17 @@ void fillCross(Model& model, const ForwardResult& result, SlotCache& cross, cons
   b.crossSlot = slots.data();
   b.crossPosition = positions.data();
   b.crossCache = &cross.view();
-  model.fillCross(result.states.data(), b);
+  model.fillCross(states.data(), b);
 }
 
 // Mean cross-entropy over the labels that are not -100, without a further shift (transformers 5,
 // modeling_vision_encoder_decoder.py).
-double crossEntropy(Model& model, const ForwardResult& result, const std::vector<std::vector<int32_t>>& labels) {
+double crossEntropy(Model& model, const ForwardResult& result, const ops::Buffer& logits,
+                    const std::vector<std::vector<int32_t>>& labels) {
   const int64_t vocab = model.spec().decoder.vocabSize;
   const int64_t rows = result.batch * result.steps;
   std::vector<ops::RowSummary> summaries(static_cast<size_t>(rows));
-  model.backend().summarize(result.logits.data(), vocab, rows, vocab, summaries.data());
+  model.backend().summarize(logits.data(), vocab, rows, vocab, summaries.data());
   double sum = 0;
   int64_t counted = 0;
   for (int64_t row = 0; row < rows; ++row) {
@@ -97,16 +102,19 @@ void Engine::Worker::forward(ForwardRequest& request) {
   result.batch = static_cast<int64_t>(request.ids.size());
   result.steps = static_cast<int64_t>(request.ids.front().size());
   const spec::DecoderSpec& decoder = model_.spec().decoder;
+  ops::Backend& backend = model_.backend();
+  ops::Buffer states(backend), hidden(backend), logits(backend);
   if (request.states.empty()) {
     result.encoderTokens = model_.encoderTokens(request.pixels.height, request.pixels.width);
-    encodeImages(model_, request, result, stop_);
+    encodeImages(model_, request, result, states, stop_);
   } else {
     result.encoderTokens = request.encoderTokens;
     result.states = request.states;
+    backend.upload(states.reserve(request.states.size()), request.states.data(), request.states.size());
   }
-  SlotCache cross(model_.crossWidths(), result.batch, result.encoderTokens, model_.cacheType());
-  SlotCache self(model_.selfWidths(), result.batch, result.steps, model_.cacheType());
-  fillCross(model_, result, cross, stop_);
+  SlotCache cross(backend, model_.crossWidths(), result.batch, result.encoderTokens, model_.cacheType());
+  SlotCache self(backend, model_.selfWidths(), result.batch, result.steps, model_.cacheType());
+  fillCross(model_, result, states, cross, stop_);
 
   ForwardTokens t = flatten(request, model_, result.steps);
   t.crossLength.assign(t.ids.size(), static_cast<int32_t>(result.encoderTokens));
@@ -120,17 +128,18 @@ void Engine::Worker::forward(ForwardRequest& request) {
   b.length = t.length.data();
   b.crossLength = t.crossLength.data();
   b.ancestry = t.ancestry.data();
+  b.ancestryRows = result.batch;
   b.masks = t.masks.empty() ? nullptr : t.masks.data();
   b.selfCache = &self.view();
   b.crossCache = &cross.view();
   if (request.hiddenStates) b.taps = &result.decoderHidden;
   std::vector<std::vector<float>> probabilities(request.attentions ? decoder.layers.size() : 0);
   if (request.attentions) b.crossProbabilities = &probabilities;
-  std::vector<float> hidden(static_cast<size_t>(b.tokens * decoder.hiddenSize));
-  model_.decode(hidden.data(), b);
-  result.logits.resize(static_cast<size_t>(b.tokens * decoder.vocabSize));
-  model_.head(hidden.data(), b.tokens, result.logits.data());
-  if (!request.labels.empty()) result.loss = crossEntropy(model_, result, request.labels);
+  model_.decode(hidden.reserve(static_cast<size_t>(b.tokens * decoder.hiddenSize)), b);
+  const size_t logitCount = static_cast<size_t>(b.tokens * decoder.vocabSize);
+  model_.head(hidden.data(), b.tokens, logits.reserve(logitCount));
+  result.logits = logits.toHost(logitCount);
+  if (!request.labels.empty()) result.loss = crossEntropy(model_, result, logits, request.labels);
   for (size_t i = 0; i < probabilities.size(); ++i)
     result.crossAttentions.push_back(headsFirst(probabilities[i], result.batch, result.steps,
                                                 decoder.layers[i].crossAttention.heads, result.encoderTokens));

@@ -13,7 +13,10 @@ constexpr size_t kGridLimit = 4;   // patch grids whose tables are kept
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
   if (options.backend == "reference") return ops::makeReferenceBackend();
   if (options.backend == "cpu") return ops::makeCpuBackend(options.isa, options.threads);
-  throw Error(ErrorKind::Unsupported, "UNKNOWN_BACKEND", "expected backend cpu or reference, got " + options.backend);
+  if (options.backend == "cuda")
+    return ops::makeCudaBackend(options.device, static_cast<cuda::Precision>(options.precision));
+  throw Error(ErrorKind::Unsupported, "UNKNOWN_BACKEND",
+              "expected backend cpu, reference or cuda, got " + options.backend);
 }
 
 // Plans are placed for row buckets, so that a handful serves every batch size.
@@ -68,6 +71,7 @@ const plan::Program& Model::placed(const plan::Program& base, const plan::RowCou
   }
   plans_.push_front({&base, rows, base});
   plan::place(plans_.front().program, rows);
+  plans_.front().program.serial = ++serial_;
   if (plans_.size() > kPlanLimit) plans_.pop_back();
   return plans_.front().program;
 }
@@ -96,7 +100,15 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
                                                     layer.attention.heads, grid.height, grid.width));
     }
   tables_.push_front(std::move(tables));
-  if (tables_.size() > kGridLimit) tables_.pop_back();
+  if (tables_.size() > kGridLimit) {
+    const GridTables& dropped = tables_.back();
+    backend_->forget(dropped.positions.data());
+    for (const plan::BiasTable& bias : dropped.biases) {
+      backend_->forget(bias.table.data());
+      backend_->forget(bias.classes.data());
+    }
+    tables_.pop_back();
+  }
   return tables_.front();
 }
 

@@ -11,7 +11,9 @@
 namespace ved::engine {
 
 struct LoadOptions {
-  std::string backend = "cpu";  // "cpu" or "reference"
+  std::string backend = "cpu";  // "cpu", "reference" or "cuda"
+  int device = 0;               // of "cuda"
+  int32_t precision = 0;        // of "cuda": cuda::Precision
   ops::CpuIsa isa = ops::CpuIsa::Auto;
   int threads = 0;
   ComputeType type = ComputeType::Float32;
@@ -36,6 +38,7 @@ class Model {
   size_t workspaceBytes() const { return runner_.arenaBytes(); }
 
   int64_t encoderTokens(int64_t height, int64_t width) const;
+  // Pixels and the arrays of bindings lie on the host, states, hidden states and logits in the backend's memory.
   // pixels -> states [batch * encoderTokens, H]
   void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
               plan::Bindings bindings);
@@ -71,7 +74,7 @@ class Model {
 
   spec::ModelSpec spec_;
   std::unique_ptr<ops::Backend> backend_;
-  plan::ModelWeights weights_;
+  plan::ModelWeights weights_;  // may lie in the backend's memory
   plan::Program encode_, cross_, decode_, head_;
   plan::Runner runner_;
   Trace trace_;
@@ -82,6 +85,7 @@ class Model {
   };
   std::list<Plan> plans_;  // most recently used first, bounded
   std::list<GridTables> tables_;
+  uint64_t serial_ = 0;
 };
 
 }  // namespace ved::engine

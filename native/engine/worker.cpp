@@ -24,7 +24,13 @@ void TokenBatch::clear() {
 }
 
 Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& stop)
-    : model_(model), maxBatch_(maxBatch), stop_(stop) {
+    : model_(model),
+      maxBatch_(maxBatch),
+      stop_(stop),
+      states_(model.backend()),
+      hidden_(model.backend()),
+      lastHidden_(model.backend()),
+      logits_(model.backend()) {
   for (int32_t row = maxBatch; row-- > 0;) {
     freeRows_.push_back(row);
     freeSlots_.push_back(row);
@@ -73,14 +79,15 @@ void Engine::Worker::submit(std::shared_ptr<GenerateRequest> request) {
 void Engine::Worker::reserveCaches(int64_t encoderTokens) {
   if (!self_) {
     const int64_t capacity = model_.spec().decoder.maxPositions;
-    self_ = std::make_unique<SlotCache>(model_.selfWidths(), maxBatch_, capacity, model_.cacheType());
+    self_ = std::make_unique<SlotCache>(model_.backend(), model_.selfWidths(), maxBatch_, capacity, model_.cacheType());
     ancestry_.resize(static_cast<size_t>(maxBatch_ * capacity));
     ancestryScratch_.resize(ancestry_.size());
   }
   const bool unused = freeSlots_.size() == static_cast<size_t>(maxBatch_);
   if (!cross_ || (cross_->capacity() < encoderTokens && unused)) {
     cross_.reset();  // free the old one first
-    cross_ = std::make_unique<SlotCache>(model_.crossWidths(), maxBatch_, encoderTokens, model_.cacheType());
+    cross_ = std::make_unique<SlotCache>(model_.backend(), model_.crossWidths(), maxBatch_, encoderTokens,
+                                         model_.cacheType());
   }
 }
 
@@ -146,7 +153,7 @@ void Engine::Worker::encode(const std::vector<Item*>& items) {
       positions.push_back(static_cast<int32_t>(t));
     }
   }
-  states_.resize(static_cast<size_t>(batch * tokens * model_.spec().encoder.hiddenSize));
+  states_.reserve(static_cast<size_t>(batch * tokens * model_.spec().encoder.hiddenSize));
   plan::Bindings b;
   b.stop = &stop_;
   model_.encode(pixels.data(), batch, first.height, first.width, states_.data(), b);
@@ -193,7 +200,7 @@ void Engine::Worker::collectLive(TokenBatch& batch, Item& item) {
 void Engine::Worker::decodeChunks(const TokenBatch& batch) {
   const int64_t width = model_.spec().decoder.hiddenSize;
   const int64_t total = static_cast<int64_t>(batch.ids.size());
-  hidden_.resize(static_cast<size_t>(total * width));
+  hidden_.reserve(static_cast<size_t>(total * width));
   for (int64_t begin = 0; begin < total; begin += kTokensPerRun) {
     plan::Bindings b;
     b.stop = &stop_;
@@ -207,6 +214,7 @@ void Engine::Worker::decodeChunks(const TokenBatch& batch) {
     b.crossSlot = batch.crossSlot.data() + begin;
     b.crossLength = batch.crossLength.data() + begin;
     b.ancestry = ancestry_.data();
+    b.ancestryRows = maxBatch_;
     b.selfCache = &self_->view();
     b.crossCache = &cross_->view();
     model_.decode(hidden_.data() + begin * width, b);
@@ -218,23 +226,45 @@ void Engine::Worker::step() {
   batch_.clear();
   for (auto& item : active_) item->prefilled ? collectLive(batch_, *item) : collectPrompt(batch_, *item);
   decodeChunks(batch_);
-  const int64_t width = model_.spec().decoder.hiddenSize, vocab = model_.spec().decoder.vocabSize;
+  const int64_t vocab = model_.spec().decoder.vocabSize;
   const int64_t rows = static_cast<int64_t>(batch_.lastToken.size());
-  lastHidden_.resize(static_cast<size_t>(rows * width));
-  logits_.resize(static_cast<size_t>(rows * vocab));
+  float* logits = computeLogits(rows);
   summaries_.resize(static_cast<size_t>(rows));
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(hidden_.data() + batch_.lastToken[static_cast<size_t>(r)] * width, width,
-                lastHidden_.data() + r * width);
-  model_.head(lastHidden_.data(), rows, logits_.data());
-  model_.backend().summarize(logits_.data(), vocab, rows, vocab, summaries_.data());
+  model_.backend().summarize(logits, vocab, rows, vocab, summaries_.data());
   int64_t row = 0;
   const auto finished = [&](std::unique_ptr<Item>& item) {
     const int64_t first = row;
     row += item->search->liveRows();
-    return advance(*item, logits_.data() + first * vocab, summaries_.data() + first);
+    return advance(*item, logitsOf(*item, first), summaries_.data() + first);
   };
   active_.erase(std::remove_if(active_.begin(), active_.end(), finished), active_.end());
+}
+
+// The hidden states of the last tokens lie side by side, unless a prompt was among the tokens.
+float* Engine::Worker::computeLogits(int64_t rows) {
+  const int64_t width = model_.spec().decoder.hiddenSize, vocab = model_.spec().decoder.vocabSize;
+  const float* hidden = hidden_.data();
+  if (rows < static_cast<int64_t>(batch_.ids.size())) {
+    float* last = lastHidden_.reserve(static_cast<size_t>(rows * width));
+    for (int64_t r = 0; r < rows; ++r)
+      model_.backend().copy(last + r * width, hidden + batch_.lastToken[static_cast<size_t>(r)] * width,
+                            static_cast<size_t>(width));
+    hidden = last;
+  }
+  float* logits = logits_.reserve(static_cast<size_t>(rows * vocab));
+  model_.head(hidden, rows, logits);
+  return logits;
+}
+
+// Where the host can read them; nullptr when the search does without.
+float* Engine::Worker::logitsOf(const Item& item, int64_t firstRow) {
+  const int64_t vocab = model_.spec().decoder.vocabSize;
+  float* logits = logits_.data() + firstRow * vocab;
+  if (model_.backend().hostMemory()) return logits;
+  if (!item.search->needsLogits()) return nullptr;
+  hostLogits_.resize(static_cast<size_t>(item.search->liveRows() * vocab));
+  model_.backend().download(hostLogits_.data(), logits, hostLogits_.size());
+  return hostLogits_.data();
 }
 
 bool Engine::Worker::advance(Item& item, float* logits, const ops::RowSummary* summary) {

@@ -63,6 +63,8 @@ class Engine::Worker {
   void collectLive(TokenBatch& batch, Item& item);
   void pushToken(TokenBatch& batch, const Item& item, int32_t row, int32_t id, int32_t positionId, int64_t position);
   void decodeChunks(const TokenBatch& batch);
+  float* computeLogits(int64_t rows);
+  float* logitsOf(const Item& item, int64_t firstRow);
   bool advance(Item& item, float* logits, const ops::RowSummary* summary);
   void applyStep(Item& item, const decode::Step& step);
   void finish(Item& item);
@@ -78,7 +80,8 @@ class Engine::Worker {
   std::deque<std::unique_ptr<Item>> pending_;
   std::vector<std::unique_ptr<Item>> active_;
   TokenBatch batch_;
-  std::vector<float> states_, hidden_, lastHidden_, logits_;
+  ops::Buffer states_, hidden_, lastHidden_, logits_;
+  std::vector<float> hostLogits_;  // of a backend whose memory is not the host's
   std::vector<ops::RowSummary> summaries_;
 };
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/error.h"
@@ -12,6 +13,10 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+
+namespace ved::cuda {
+enum class Precision : int32_t;
+}
 
 namespace ved::ops {
 
@@ -22,12 +27,34 @@ struct RowSummary {
   float logSumExp;  // log sum_i exp(logits[i])
 };
 
+// An array of the caller that one run reads on the backend's side: token ids, positions, the ancestry table.
+struct StagedArray {
+  const void** pointer;  // a host address; afterwards one that ops can read
+  size_t bytes;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;     // "reference", "cpu:avx512", ...
   virtual bool fusesEpilogues() const = 0;  // false: the plan runs the unfused op list
   virtual int threads() const = 0;
+
+  // Memory of activations and caches. It is the host's unless a backend has its own; then only these functions may
+  // touch it. Constants (norms, tables) are host arrays in every backend: a device keeps copies of its own.
+  virtual bool hostMemory() const { return true; }
+  virtual float* allocate(size_t floats);  // zeros; throws ved::Error (OutOfMemory)
+  virtual void release(float* memory) noexcept;
+  virtual void upload(float* to, const float* from, size_t floats);    // from the host
+  virtual void download(float* to, const float* from, size_t floats);  // to the host; complete on return
+  virtual void copy(float* to, const float* from, size_t floats);
+  virtual void forget(const float* /*constant*/) {}  // a constant that ops were given is about to be freed
+  // Begins a run. Nothing to do for a backend that reads host memory.
+  virtual void stage(std::span<StagedArray> /*arrays*/) {}
+  // Launches everything that a run with an equal key launched before; false when there is no such recording yet. Then
+  // the caller runs the ops, and calls endRecording() after them.
+  virtual bool replay(std::span<const uint64_t> /*key*/) { return false; }
+  virtual void endRecording() {}
 
   virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias,
                                                    ComputeType type = ComputeType::Float32) = 0;
@@ -67,6 +94,8 @@ std::unique_ptr<Backend> makeReferenceBackend();
 enum class CpuIsa { Auto, Scalar, Avx2, Avx512, Neon };
 // threads 0: chosen from the machine. Throws ved::Error (Unsupported) when the ISA is not available here.
 std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads);
+// Opens a CUDA device through the CUDA library. Throws ved::Error (Device) with the reason when it cannot be used.
+std::unique_ptr<Backend> makeCudaBackend(int device, cuda::Precision precision);
 // Those this machine and this build can run, best first; Scalar is always there.
 bool cpuIsaAvailable(CpuIsa isa);
 CpuIsa bestCpuIsa();

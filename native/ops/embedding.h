@@ -41,7 +41,8 @@ struct EmbedTokensArgs {
   const int32_t* positionIds;  // [tokens], already offset and checked; unused without positions
   int64_t tokens, width;
   float scale;
-  const LinearWeight* tied = nullptr;  // of a backend that readsRows(): the head's matrix [vocab, width]
+  const LinearWeight* tied = nullptr;       // of a backend that readsRows(): the head's matrix [vocab, width]
+  int64_t tableRows = 0, positionRows = 0;  // a device copies the tables whole
 };
 
 }  // namespace ved::ops

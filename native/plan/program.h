@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/backend.h"
+#include "ops/buffer.h"
 #include "plan/weights.h"
 
 namespace ved::plan {
@@ -78,6 +79,7 @@ struct Program {
   std::vector<Value> values;
   std::vector<Op> ops;
   int64_t arenaFloats = 0;  // after place()
+  uint64_t serial = 0;      // of a placed program, never used twice by one model
   int input = -1;           // bound by the caller where the program reads states
   int output = -1;          // bound by the caller
 };
@@ -88,14 +90,15 @@ struct TappedState {
   int64_t width = 0;
 };
 
-// Self-attention cache of one engine: [layer][slot, head, capacity, headDim].
+// Self-attention cache of one engine: [layer][slot, head, capacity, headDim], in the backend's memory.
 struct CacheView {
   std::vector<void*> keys, values;  // one per layer
   ops::CacheType type = ops::CacheType::Float32;
   int64_t capacity = 0;  // positions per (slot, head)
 };
 
-// Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise.
+// Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise, and on
+// the host; `input`, `output` and the caches are memory of the backend.
 struct Bindings {
   int64_t tokens = 0;
   RowCounts rows;                 // by RowKind; empty: tokens only
@@ -109,11 +112,12 @@ struct Bindings {
   float* output = nullptr;
   const int32_t* ids = nullptr;
   const int32_t* positionIds = nullptr;
-  const int32_t* row = nullptr;           // row of the ancestry table
-  const int32_t* slot = nullptr;          // slot written by this token
-  const int32_t* position = nullptr;      // position written
-  const int32_t* length = nullptr;        // visible positions
-  const int32_t* ancestry = nullptr;      // [rows, selfCache.capacity]
+  const int32_t* row = nullptr;       // row of the ancestry table
+  const int32_t* slot = nullptr;      // slot written by this token
+  const int32_t* position = nullptr;  // position written
+  const int32_t* length = nullptr;    // visible positions
+  const int32_t* ancestry = nullptr;  // [ancestryRows, selfCache.capacity]
+  int64_t ancestryRows = 0;
   const uint8_t* const* masks = nullptr;  // optional, per token
   const int32_t* crossSlot = nullptr;
   const int32_t* crossLength = nullptr;
@@ -134,14 +138,17 @@ std::string dump(const Program& program);
 class Runner {
  public:
   Runner(ops::Backend& backend, const spec::ModelSpec& spec, const ModelWeights& weights)
-      : backend_(backend), spec_(spec), weights_(weights) {}
+      : backend_(backend), spec_(spec), weights_(weights), arena_(backend) {}
   // Runs a placed program. The arena grows to what the program needs and is kept.
   void run(const Program& program, const Bindings& bindings);
   size_t arenaBytes() const { return arena_.size() * sizeof(float); }
 
  private:
+  void executeAll(const Program& program, const Bindings& b);
   void execute(const Program& program, const Op& op, const Bindings& b);
   void executeWindow(const Program& program, const Op& op, const Bindings& b);
+  void stage(Bindings& b);
+  bool replays(const Program& program, const Bindings& b);
   void executeAttention(const Program& program, const Op& op, const Bindings& b);
   float* at(const Program& program, int value, const Bindings& b);
   int64_t rows(const Program& program, int value, const Bindings& b) const;
@@ -149,7 +156,7 @@ class Runner {
   ops::Backend& backend_;
   const spec::ModelSpec& spec_;
   const ModelWeights& weights_;
-  std::vector<float> arena_;
+  ops::Buffer arena_;
 };
 
 }  // namespace ved::plan

@@ -17,9 +17,74 @@ float* Runner::at(const Program& program, int value, const Bindings& b) {
   return arena_.data() + program.values[static_cast<size_t>(value)].offset;
 }
 
-void Runner::run(const Program& program, const Bindings& b) {
-  if (static_cast<int64_t>(arena_.size()) < program.arenaFloats)
-    arena_.resize(static_cast<size_t>(program.arenaFloats));
+void Runner::run(const Program& program, const Bindings& bindings) {
+  arena_.reserve(static_cast<size_t>(program.arenaFloats));
+  if (backend_.hostMemory()) return executeAll(program, bindings);
+  Bindings b = bindings;
+  stage(b);
+  if (replays(program, b)) return;
+  executeAll(program, b);
+  backend_.endRecording();
+}
+
+// Every host array that an op reads.
+void Runner::stage(Bindings& b) {
+  const size_t tokens = static_cast<size_t>(b.tokens) * sizeof(int32_t);
+  const size_t pixels = static_cast<size_t>(b.batch * spec_.encoder.embedding.channels * b.height * b.width);
+  const size_t ancestry = b.ancestry ? static_cast<size_t>(b.ancestryRows * b.selfCache->capacity) : 0;
+  const auto as = [](auto& pointer) { return reinterpret_cast<const void**>(&pointer); };
+  ops::StagedArray arrays[] = {{as(b.pixels), pixels * sizeof(float)},
+                               {as(b.ids), tokens},
+                               {as(b.positionIds), tokens},
+                               {as(b.row), tokens},
+                               {as(b.slot), tokens},
+                               {as(b.position), tokens},
+                               {as(b.length), tokens},
+                               {as(b.ancestry), ancestry * sizeof(int32_t)},
+                               {as(b.crossSlot), tokens},
+                               {as(b.crossLength), tokens},
+                               {as(b.crossPosition), tokens}};
+  backend_.stage(arrays);
+}
+
+// A recording is good for runs in which everything the host decides is the same. Staged arrays keep their addresses
+// only if they keep their sizes, hence those addresses are part of the key.
+bool Runner::replays(const Program& program, const Bindings& b) {
+  if (b.taps || b.crossProbabilities || b.masks) return false;
+  const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
+  const auto cache = [&](const CacheView* view, bool keys) {
+    return view && !view->keys.empty() ? address(keys ? view->keys.front() : view->values.back()) : 0;
+  };
+  const uint64_t key[] = {program.serial,
+                          static_cast<uint64_t>(b.tokens),
+                          static_cast<uint64_t>(b.batch),
+                          static_cast<uint64_t>(b.height),
+                          static_cast<uint64_t>(b.width),
+                          address(arena_.data()),
+                          address(b.input),
+                          address(b.output),
+                          address(b.positions),
+                          address(b.pixels),
+                          address(b.ids),
+                          address(b.positionIds),
+                          address(b.row),
+                          address(b.slot),
+                          address(b.position),
+                          address(b.length),
+                          address(b.ancestry),
+                          address(b.crossSlot),
+                          address(b.crossLength),
+                          address(b.crossPosition),
+                          cache(b.selfCache, true),
+                          cache(b.selfCache, false),
+                          cache(b.crossCache, true),
+                          cache(b.crossCache, false),
+                          static_cast<uint64_t>(b.selfCache ? b.selfCache->capacity : 0),
+                          static_cast<uint64_t>(b.crossCache ? b.crossCache->capacity : 0)};
+  return backend_.replay(key);
+}
+
+void Runner::executeAll(const Program& program, const Bindings& b) {
   for (const Op& op : program.ops) {
     if (b.stop && b.stop->load(std::memory_order_relaxed))
       throw Error(ErrorKind::Internal, "ABORTED", "the run was stopped");
@@ -46,11 +111,13 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       backend_.embedTokens({weights_.tokenTable.empty() ? nullptr : weights_.tokenTable.data(),
                             op.usePositions ? weights_.decoderPositions.data() : nullptr, at(program, op.out, b), b.ids,
                             b.positionIds, b.tokens, width(op.out), static_cast<float>(spec_.decoder.embedding.scale),
-                            weights_.head.get()});
+                            weights_.head.get(), static_cast<int64_t>(weights_.tokenTable.size()) / width(op.out),
+                            static_cast<int64_t>(weights_.decoderPositions.size()) / width(op.out)});
       break;
     case OpKind::EmbedPositions:
       backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), b.positionIds, nullptr,
-                            b.tokens, width(op.out), 1.f});
+                            b.tokens, width(op.out), 1.f, nullptr,
+                            static_cast<int64_t>(weights_.decoderPositions.size()) / width(op.out)});
       break;
     case OpKind::Linear: {
       ops::LinearArgs args{};
@@ -99,8 +166,9 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       break;
     case OpKind::Tap: {
       if (b.taps) {
-        const float* data = at(program, op.in, b);
-        b.taps->push_back({{data, data + rows(program, op.in, b) * width(op.in)}, width(op.in)});
+        TappedState copy{std::vector<float>(static_cast<size_t>(rows(program, op.in, b) * width(op.in))), width(op.in)};
+        backend_.download(copy.data.data(), at(program, op.in, b), copy.data.size());
+        b.taps->push_back(std::move(copy));
       }
       break;
     }
@@ -172,12 +240,13 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   args.slots = self ? b.ancestry : nullptr;
   args.maskOfToken = self ? b.masks : nullptr;
   // a block's first attention is not asked for, whatever it reads
-  if (!self && b.crossProbabilities && layer < b.crossProbabilities->size()) {
-    std::vector<float>& out = (*b.crossProbabilities)[layer];
-    out.assign(static_cast<size_t>(b.tokens * op.heads * cache.capacity), 0.f);
-    args.probabilities = out.data();
-  }
+  const bool wanted = !self && b.crossProbabilities && layer < b.crossProbabilities->size();
+  if (!wanted) return backend_.cachedAttention(args);
+  ops::Buffer probabilities(backend_);
+  const size_t floats = static_cast<size_t>(b.tokens * op.heads * cache.capacity);
+  args.probabilities = probabilities.reserve(floats);
   backend_.cachedAttention(args);
+  (*b.crossProbabilities)[layer] = probabilities.toHost(floats);
 }
 
 }  // namespace ved::plan

@@ -135,9 +135,9 @@ void checkCached(Backend& backend, const CachedCase& c) {
 }  // namespace
 
 VED_TEST(encoder_attention_every_size) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
-    for (const ComputeType type : kTypes) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
+    for (const ComputeType type : target.types) {
       for (int64_t i = 1; i <= 70; ++i) {
         checkEncoder(*backend, 1, i, 2, 20, static_cast<uint64_t>(i), type);
         checkEncoder(*backend, 2, 9, 3, i, 100u + static_cast<uint64_t>(i), type);
@@ -149,8 +149,8 @@ VED_TEST(encoder_attention_every_size) {
 }
 
 VED_TEST(cached_attention_every_size) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (const CacheType cache : {CacheType::Float32, CacheType::BFloat16}) {
       for (int64_t i = 1; i <= 70; ++i) {
         const auto seed = static_cast<uint64_t>(i);
@@ -167,7 +167,7 @@ VED_TEST(cached_attention_every_size) {
 VED_TEST(cached_attention_ignores_hidden_garbage) {
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(makeReferenceBackend());
-  for (const CpuIsa isa : availableIsas()) backends.push_back(makeCpuBackend(isa, 2));
+  for (const Target& target : targets()) backends.push_back(target.make(2));
   for (const auto& backend : backends) {
     Random random(4);
     const int64_t capacity = 21, headDim = 19;
@@ -192,8 +192,8 @@ VED_TEST(cached_attention_ignores_hidden_garbage) {
 }
 
 VED_TEST(attention_nan_is_not_hidden) {
-  for (const auto& [isa, type] : isasAndTypes()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const auto& [target, type] : targetsAndTypes()) {
+    const auto backend = target.make(2);
     Random random(6);
     const int64_t tokens = 23, width = 2 * 18;
     std::vector<float> qkv(tokens * 3 * width), out(tokens * width);
@@ -205,7 +205,7 @@ VED_TEST(attention_nan_is_not_hidden) {
 }
 
 VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
-  for (const auto& [isa, type] : isasAndTypes()) {
+  for (const auto& [target, type] : targetsAndTypes()) {
     Random random(21);
     const int64_t batch = 3, tokens = 83, heads = 2, headDim = 40, image = tokens * heads * headDim;
     std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
@@ -215,7 +215,7 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
     CachedData d(c);
     std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
     for (const int threads : {1, 2, 4}) {
-      const auto backend = makeCpuBackend(isa, threads);
+      const auto backend = target.make(threads);
       EncoderAttentionArgs a{qkv.data(), got.data(), batch, tokens, heads, headDim, 0.16f, nullptr, type};
       backend->encoderAttention(a);
       CachedAttentionArgs k = d.args;
@@ -235,7 +235,7 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
 }
 
 VED_TEST(write_cache_equals_reference) {
-  for (const CpuIsa isa : availableIsas())
+  for (const Target& target : targets())
     for (int64_t headDim = 1; headDim <= 33; ++headDim) {
       Random random(static_cast<uint64_t>(headDim));
       const int64_t tokens = 4, heads = 3, capacity = 6, width = heads * headDim;
@@ -246,7 +246,7 @@ VED_TEST(write_cache_equals_reference) {
       WriteCacheArgs a{kv.data(),   kv.data() + width, 2 * width + 1, 2 * width + 1,
                        keys.data(), values.data(),     capacity,      tokens,
                        heads,       headDim,           slot,          position};
-      makeCpuBackend(isa, 1)->writeCache(a);
+      target.make(1)->writeCache(a);
       a.keys = wantKeys.data(), a.values = wantValues.data();
       makeReferenceBackend()->writeCache(a);
       CHECK(sameBits(keys.data(), wantKeys.data(), n));
@@ -258,7 +258,7 @@ VED_TEST(write_cache_equals_reference) {
       a.keys = wantNarrow.data(), a.values = other.data();
       makeReferenceBackend()->writeCache(a);
       a.keys = narrow.data();
-      makeCpuBackend(isa, 1)->writeCache(a);
+      target.make(1)->writeCache(a);
       CHECK(narrow == wantNarrow);
     }
 }

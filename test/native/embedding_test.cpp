@@ -7,8 +7,8 @@ using namespace ved::ops;
 using namespace ved::test;
 
 VED_TEST(patches_equal_reference) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t patch = 1; patch <= 9; ++patch) {
       Random random(static_cast<uint64_t>(patch));
       const int64_t height = 4 * patch + patch / 2, width = 5 * patch + patch / 3;
@@ -39,8 +39,8 @@ VED_TEST(patches_reference_by_hand) {
 }
 
 VED_TEST(assemble_and_embed_equal_reference) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t width = 1; width <= 70; ++width)
       for (int64_t prefix = 0; prefix <= 2; ++prefix) {
         Random random(static_cast<uint64_t>(width * 3 + prefix));

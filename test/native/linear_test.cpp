@@ -88,11 +88,11 @@ void checkLinear(Backend& backend, const LinearCase& c) {
 }  // namespace
 
 VED_TEST(linear_every_width) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t n = 1; n <= 70; ++n) {
       const uint64_t seed = static_cast<uint64_t>(n);
-      for (const ComputeType type : kTypes) {
+      for (const ComputeType type : target.types) {
         checkLinear(*backend, {3, 17, n, Activation::Identity, true, false, false, 100u + seed, type});
         checkLinear(*backend, {5, n, 37, Activation::Identity, true, true, false, 300u + seed, type});
         checkLinear(*backend, {n, 19, 33, Activation::Identity, false, true, true, 500u + seed, type});
@@ -102,20 +102,20 @@ VED_TEST(linear_every_width) {
 }
 
 VED_TEST(linear_every_activation) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 1);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(1);
     for (int act = 0; act <= static_cast<int>(Activation::Mish); ++act)
       for (int mode = 0; mode < 4; ++mode)
-        for (const ComputeType type : kTypes)
+        for (const ComputeType type : target.types)
           checkLinear(*backend, {7, 29, 45, static_cast<Activation>(act), (mode & 1) != 0, (mode & 2) != 0, false,
                                  static_cast<uint64_t>(act * 4 + mode + 1), type});
   }
 }
 
 VED_TEST(linear_large_shapes) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 3);
-    for (const ComputeType type : kTypes) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(3);
+    for (const ComputeType type : target.types) {
       checkLinear(*backend, {197, 769, 261, Activation::Gelu, true, false, false, 1, type});
       checkLinear(*backend, {131, 1030, 99, Activation::Identity, true, true, true, 2, type});
       checkLinear(*backend, {1, 512, 1031, Activation::Identity, true, false, false, 3, type});
@@ -138,8 +138,9 @@ VED_TEST(linear_reference_matches_formula) {
 // Integer sums are exact, so that int8 results of two instruction sets differ by the rounding of the scales alone. Here
 // the largest sum there can be: every product 127 * 127.
 VED_TEST(linear_int8_does_not_saturate) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 1);
+  for (const Target& target : targets()) {
+    if (!target.knows(ComputeType::Int8)) continue;
+    const auto backend = target.make(1);
     const int64_t in = 4099, out = 35;
     const std::vector<float> w(in * out, -1.0f), x(in, 3.0f);
     std::vector<float> y(out);
@@ -153,13 +154,13 @@ VED_TEST(linear_int8_does_not_saturate) {
 
 // A row's result may depend neither on the rows beside it nor on the number of threads.
 VED_TEST(linear_bits_do_not_depend_on_rows_or_threads) {
-  for (const auto& [isa, type] : isasAndTypes()) {
+  for (const auto& [target, type] : targetsAndTypes()) {
     Random random(77);
     const int64_t in = 403, out = 331, rows = 61;
     std::vector<float> w(in * out), bias(out), x(rows * in), r(rows * out), want(rows * out), got(rows * out);
     for (auto* v : {&w, &bias, &x, &r}) random.fill(v->data(), v->size());
     for (const int threads : {1, 2, 4}) {
-      const auto backend = makeCpuBackend(isa, threads);
+      const auto backend = target.make(threads);
       const auto weight = backend->makeLinear(in, out, true, type);
       weight->setBlock(0, out, 0, in, w.data(), in, 1);
       weight->setBias(0, out, bias.data());
@@ -180,9 +181,9 @@ VED_TEST(linear_bits_do_not_depend_on_rows_or_threads) {
 
 // NaN and infinity reach exactly the outputs they belong to.
 VED_TEST(linear_nan_stays_in_its_row) {
-  for (const auto& [isa, type] : isasAndTypes()) {
+  for (const auto& [target, type] : targetsAndTypes()) {
     Random random(5);
-    const auto backend = makeCpuBackend(isa, 2);
+    const auto backend = target.make(2);
     const int64_t in = 37, out = 41, rows = 17;
     std::vector<float> w(in * out), x(rows * in), y(rows * out);
     random.fill(w.data(), w.size());

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "harness.h"
+#include "op_support.h"
 
 namespace {
 
@@ -53,6 +54,9 @@ int main(int argc, char** argv) {
   int counts[3] = {0, 0, 0};
   for (const Case& c : cases())
     if (selected(c, argc, argv)) ++counts[static_cast<int>(runCase(c, argv[0]))];
+  const bool device = deviceCuda().api != nullptr;
+  std::printf("ved_tests: cuda: %s%s\n",
+              device ? "the op cases ran on device 0" : "0 GPU tests run: ", device ? "" : deviceCuda().reason.c_str());
   std::printf("ved_tests: %d passed, %d failed, %d skipped\n", counts[0], counts[1], counts[2]);
   const bool nothingRan = counts[0] + counts[1] + counts[2] == 0;
   if (nothingRan) std::printf("ved_tests: no case matches\n");

@@ -1,6 +1,8 @@
 // What the op cases share: the backends to check, guarded buffers, and the rounding unit tolerances are derived from.
 #pragma once
+#include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,6 +10,7 @@
 
 #include "harness.h"
 #include "ops/backend.h"
+#include "ops/cuda/loader.h"
 
 namespace ved::test {
 
@@ -23,14 +26,26 @@ inline std::vector<ops::CpuIsa> availableIsas() {
 constexpr double kBf16Eps = 1.0 / 512;  // 2^-9, unit roundoff of bfloat16
 constexpr ComputeType kTypes[] = {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8};
 
-inline std::vector<std::pair<ops::CpuIsa, ComputeType>> isasAndTypes() {
-  std::vector<std::pair<ops::CpuIsa, ComputeType>> all;
-  for (const ops::CpuIsa isa : availableIsas())
-    for (const ComputeType type : kTypes) all.emplace_back(isa, type);
+inline std::string label(ops::CpuIsa isa) { return ops::cpuIsaName(isa); }
+
+// What an op case runs on. Every target is held to the same tolerances.
+struct Target {
+  std::string name;
+  std::function<std::unique_ptr<ops::Backend>(int threads)> make;
+  std::vector<ComputeType> types;  // that its linear maps and encoder attention know
+  bool knows(ComputeType type) const { return std::find(types.begin(), types.end(), type) != types.end(); }
+};
+const std::vector<Target>& targets();
+
+inline std::vector<std::pair<Target, ComputeType>> targetsAndTypes() {
+  std::vector<std::pair<Target, ComputeType>> all;
+  for (const Target& target : targets())
+    for (const ComputeType type : target.types) all.emplace_back(target, type);
   return all;
 }
 
-inline std::string label(ops::CpuIsa isa) { return ops::cpuIsaName(isa); }
+const cuda::Library& emulatedCuda();  // the CUDA kernels compiled for the host
+const cuda::Library& deviceCuda();    // api is nullptr, with a reason, where no device can be used
 
 // n floats that begin one float behind a 64-byte boundary, between guards whose bytes must stay as they are.
 class Guarded {

@@ -44,8 +44,8 @@ void checkLayerNorm(Backend& backend, int64_t rows, int64_t width, float offset,
 }  // namespace
 
 VED_TEST(layer_norm_every_width) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t width = 1; width <= 70; ++width) {
       checkLayerNorm(*backend, 3, width, 0.0f, false, static_cast<uint64_t>(width));
       checkLayerNorm(*backend, 2, width, 5.0f, true, 100u + static_cast<uint64_t>(width));
@@ -57,8 +57,8 @@ VED_TEST(layer_norm_every_width) {
 
 // One value per row has no deviation: the output is exactly beta.
 VED_TEST(layer_norm_of_constants) {
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 1);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(1);
     const float x[] = {0.5f, 0.5f, 0.5f, 0.5f}, gamma[] = {1, 2, 3, 4}, beta[] = {5, 6, 7, 8};
     float y[4];
     backend->layerNorm({x, 4, y, 4, 1, 4, gamma, beta, 1e-12f});
@@ -70,8 +70,8 @@ VED_TEST(layer_norm_of_constants) {
 
 VED_TEST(activations_dense) {
   const auto reference = makeReferenceBackend();
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 1);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(1);
     for (int act = 0; act <= static_cast<int>(Activation::Mish); ++act) {
       const auto kind = static_cast<Activation>(act);
       std::vector<float> got, want;
@@ -97,8 +97,8 @@ VED_TEST(activations_special_values) {
   const auto reference = makeReferenceBackend();
   const float special[] = {kNan,   kInf,    -kInf, 0.0f,   -0.0f,  1e30f,  -1e30f,
                            1e-40f, -1e-40f, 88.0f, -88.0f, 150.0f, -150.0f};
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 1);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(1);
     for (int act = 0; act <= static_cast<int>(Activation::Mish); ++act)
       for (int at = 0; at < 37; ++at)  // every lane, the tail included
         for (float x : special) {
@@ -120,8 +120,8 @@ VED_TEST(activations_special_values) {
 
 VED_TEST(summarize_every_width) {
   const auto reference = makeReferenceBackend();
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t vocab = 1; vocab <= 70; ++vocab) {
       Random random(static_cast<uint64_t>(vocab));
       const int64_t rows = 5, ld = vocab + 7;
@@ -142,8 +142,8 @@ VED_TEST(summarize_every_width) {
 
 VED_TEST(summarize_large_and_special) {
   const auto reference = makeReferenceBackend();
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     const int64_t vocab = 50257;
     Random random(3);
     std::vector<float> logits(static_cast<size_t>(3 * vocab));
@@ -181,8 +181,8 @@ VED_TEST(summarize_large_and_special) {
 
 VED_TEST(elementwise_equals_reference) {
   const auto reference = makeReferenceBackend();
-  for (const CpuIsa isa : availableIsas()) {
-    const auto backend = makeCpuBackend(isa, 2);
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
     for (int64_t width = 1; width <= 70; ++width) {
       Random random(static_cast<uint64_t>(width));
       const int64_t rows = width == 70 ? 2000 : 3, n = rows * width;
@@ -200,14 +200,14 @@ VED_TEST(elementwise_equals_reference) {
 }
 
 VED_TEST(rows_bits_do_not_depend_on_threads) {
-  for (const CpuIsa isa : availableIsas()) {
+  for (const Target& target : targets()) {
     Random random(12);
     const int64_t rows = 157, width = 771;
     std::vector<float> x(rows * width), gamma(width), beta(width), want(rows * width), got(rows * width), one(width);
     for (auto* v : {&x, &gamma, &beta}) random.fill(v->data(), v->size());
     std::vector<RowSummary> sums(rows), wantSums(rows);
     for (const int threads : {1, 2, 4}) {
-      const auto backend = makeCpuBackend(isa, threads);
+      const auto backend = target.make(threads);
       backend->layerNorm({x.data(), width, got.data(), width, rows, width, gamma.data(), beta.data(), 1e-6f});
       backend->summarize(x.data(), width, rows, width, sums.data());
       if (threads == 1) want = got, wantSums = sums;

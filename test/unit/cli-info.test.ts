@@ -117,12 +117,14 @@ test('info: what cannot be read is exit code 3, wrong usage 2', async (t) => {
   t.is((await ved('info', 'a', 'b')).code, 2);
 });
 
-test('devices: the processor, and no CUDA', async (t) => {
+test('devices: the processor, and what is with CUDA', async (t) => {
   const { code, out } = await ved('devices', '--json');
   t.is(code, 0);
   const { cpu, cuda } = JSON.parse(out);
   t.true(cpu.isas.includes('scalar') && cpu.isas.includes(cpu.best) && cpu.hardwareThreads > 0);
-  t.false(cuda.available);
+  t.is(typeof cuda.available, 'boolean');
+  t.is(cuda.available, cuda.reason === '');
+  t.is(cuda.devices.length > 0, cuda.available);
   t.is((await ved('devices', 'x')).code, 2);
 });
 

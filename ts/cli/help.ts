@@ -15,7 +15,7 @@ IMAGE: a file, a folder (its image files, sorted by name, subfolders left out), 
 
 Model
   --model SOURCE         folder or Hub id; without it the bundled line reader
-  --device D             auto, cpu
+  --device D             auto, cpu, cuda, cuda:N
   --dtype T              auto, float32, bfloat16, int8
   --threads N            compute threads
   --max-batch N          decoder rows held at once
@@ -47,6 +47,7 @@ Exit codes: 0 described (supported or not), 2 wrong usage, 3 SOURCE could not be
 
 const devices = `Usage: ved devices [--json]
 
+Names the processor's kernels and the CUDA devices, or the reason why CUDA is not used.
 Exit codes: 0, 2 wrong usage, 3 the native library does not load`;
 
 export const HELP = { ved, generate, info, devices } as const;

@@ -1,7 +1,7 @@
 /** Checks of what callers hand to a model: tensors, id rows, load options. */
 import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
-import { ConfigError, DeviceError, ImageError, OptionError, UnsupportedError } from '../errors';
-import type { NativeLoadOptions } from '../native/contract';
+import { ConfigError, ImageError, OptionError, UnsupportedError } from '../errors';
+import type { CudaReport, NativeLoadOptions } from '../native/contract';
 import type { ModelSpec } from '../spec/model-spec';
 
 /** Row-major; pixel values are [batch, channels, height, width]. */
@@ -88,25 +88,31 @@ export function checkLoadOptions(
     reject('device', "'auto', 'cpu', 'cuda' or 'cuda:N'", device);
 }
 
-/** What really runs: this build has the CPU backend. */
-export function nativeLoadOptions(options: LoadOptions): NativeLoadOptions {
+/** The CUDA device that `device` stands for; undefined: the CPU. Only 'auto' chooses: a named device is used or refused. */
+function cudaDevice(device: string, report: () => CudaReport): number | undefined {
+  if (device === 'cpu') return undefined;
+  const match = /^cuda(?::(\d+))?$/.exec(device);
+  if (match) return Number(match[1] ?? report().devices.find(({ usable }) => usable)?.index ?? 0);
+  const { available, emulated, devices } = report();
+  return available && !emulated ? devices.find(({ usable }) => usable)!.index : undefined;
+}
+
+/** What really runs. The native side refuses a device that cannot be used, with the reason. */
+export function nativeLoadOptions(options: LoadOptions, report: () => CudaReport): NativeLoadOptions {
   const { device = 'auto', dtype = 'auto' } = options;
-  if (device.startsWith('cuda')) {
-    throw new DeviceError(
-      'CUDA_UNAVAILABLE',
-      `device: expected a device of this build (cpu), got ${device}: the CUDA backend is not part of it`,
-    );
-  }
-  if (dtype === 'float16') {
-    throw new UnsupportedError(
-      'UNSUPPORTED_DTYPE',
-      `dtype: expected float32, bfloat16 or int8 on the CPU, got ${dtype}`,
-    );
+  const reference = process.env['VED_BACKEND'] === 'reference';
+  const cuda = reference ? undefined : cudaDevice(device, report);
+  const types: NativeLoadOptions['dtype'][] = cuda === undefined ? ['float32', 'bfloat16', 'int8'] : ['float32'];
+  const type = types.find((known) => known === (dtype === 'auto' ? 'float32' : dtype));
+  if (!type) {
+    const where = cuda === undefined ? 'the CPU' : 'CUDA';
+    throw new UnsupportedError('UNSUPPORTED_DTYPE', `dtype: expected ${types.join(', ')} on ${where}, got ${dtype}`);
   }
   return {
-    backend: process.env['VED_BACKEND'] === 'reference' ? 'reference' : 'cpu',
+    backend: cuda !== undefined ? 'cuda' : reference ? 'reference' : 'cpu',
+    device: cuda ?? 0,
     isa: (process.env['VED_ISA'] as NativeLoadOptions['isa'] | undefined) ?? 'auto',
-    dtype: dtype === 'auto' ? 'float32' : dtype,
+    dtype: type,
     threads: options.threads ?? 0,
     maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
     fuse: process.env['VED_NO_FUSION'] !== '1',

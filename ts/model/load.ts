@@ -26,7 +26,7 @@ export interface CreateOptions extends LoadOptions {
 
 export async function loadFromFolder(source: string, options: LoadOptions, site: Error): Promise<Parts> {
   checkLoadOptions(options, nearest);
-  const load = nativeLoadOptions(options);
+  const load = nativeLoadOptions(options, () => loadNative().cudaReport());
   const repository = await openRepository(await resolveSource(source, { ...options, files: 'model' }));
   const configJson = await repository.readJson('config.json', { keepFloats: true });
   const config = VisionEncoderDecoderConfig.fromJSON(configJson);
@@ -60,7 +60,7 @@ export async function createFromParts(
   site: Error,
 ): Promise<Parts> {
   checkLoadOptions(options, nearest, ['seed', 'encoderConfig', 'decoderConfig', 'config']);
-  const load = nativeLoadOptions(options);
+  const load = nativeLoadOptions(options, () => loadNative().cudaReport());
   const seed = checkSeed(options.seed);
   const [first, second] = [
     await openHalf('encoder', encoder, options.encoderConfig, options),
@@ -109,7 +109,7 @@ export async function createFromConfig(
   site: Error,
 ): Promise<Parts> {
   checkLoadOptions(options, nearest, ['seed']);
-  const load = nativeLoadOptions(options);
+  const load = nativeLoadOptions(options, () => loadNative().cudaReport());
   if (!(config instanceof VisionEncoderDecoderConfig)) {
     throw new OptionError('OPTION_OUT_OF_RANGE', `config: expected a VisionEncoderDecoderConfig, got ${typeof config}`);
   }

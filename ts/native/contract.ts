@@ -8,7 +8,8 @@ export interface NativeTensor {
 }
 
 export interface NativeLoadOptions {
-  backend: 'cpu' | 'reference';
+  backend: 'cpu' | 'reference' | 'cuda';
+  device?: number; // of 'cuda'
   isa: 'auto' | 'scalar' | 'avx2' | 'avx512' | 'neon';
   dtype: 'float32' | 'bfloat16' | 'int8';
   threads: number; // 0: chosen from the machine
@@ -96,6 +97,27 @@ export interface NativeModel {
   dispose(): Promise<void>;
 }
 
+/** What keeps CUDA from being used, or what it can be used on. */
+export interface CudaReport {
+  available: boolean;
+  /** The host emulator of the tests: never chosen by 'auto'. */
+  emulated: boolean;
+  reason: string; // '' when available
+  library: string;
+  driver: string; // the newest CUDA the driver supports, '' without one
+  runtime: string;
+  devices: {
+    index: number;
+    name: string;
+    computeCapability: string;
+    multiprocessors: number;
+    memoryBytes: number;
+    freeBytes: number;
+    usable: boolean;
+    reason: string;
+  }[];
+}
+
 export interface NativeModule {
   readonly napiVersion: number;
   /** `seed`: of the tensors that the source has to create; values depend on seed and name alone. */
@@ -108,6 +130,7 @@ export interface NativeModule {
   /** The spec as the native side understood it: equal to its argument. */
   echoSpec(spec: ModelSpec): ModelSpec;
   /** Instruction sets this build and machine can run, best first. */
+  cudaReport(): CudaReport;
   cpuFeatures(): { isas: string[]; best: string; hardwareThreads: number };
   processImage(...args: unknown[]): Promise<unknown>;
 }

@@ -1,0 +1,169 @@
+// The C boundary between the core and the CUDA library (ved_cuda), which is a separate shared object and opened on
+// demand. Plain structs and pointers only; no exception crosses. Both sides are built from the same sources: `layout`
+// is a fingerprint of every struct, so a library of another build is refused instead of misread.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/attention.h"
+#include "ops/backend.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/layer_norm.h"
+
+namespace ved::cuda {
+
+constexpr uint32_t kAbi = 1;
+constexpr int kMinimumMajor = 8;       // compute capability 8.0
+constexpr int kMinimumDriver = 13000;  // what CUDA 13 binaries ask of the driver (r580)
+constexpr int64_t kMaxHeadDim = 256;   // of both attention kernels
+
+enum Status : int { kOk = 0, kFailed = 1, kOutOfMemory = 2 };
+
+// How weights and matrix operands are held. Sums, statistics and the residual stream are float32 in all three.
+enum class Precision : int32_t { Float32, Float16, BFloat16 };
+
+struct Probe {
+  int32_t driverVersion;   // 0: no NVIDIA driver
+  int32_t runtimeVersion;  // of the library
+  int32_t deviceCount;     // 0 on any error
+  int32_t error;           // cudaError_t of the device count
+  int32_t emulated;        // 1: the host emulator of the tests
+  char message[256];       // its name and text
+};
+
+struct DeviceInfo {
+  char name[256];
+  int32_t major, minor, multiprocessors;
+  uint64_t memory, freeMemory;
+  int32_t usable;
+  char reason[256];  // why not
+};
+
+struct OpenOptions {
+  int32_t device;
+  Precision precision;
+  const char* cublasPath;  // VED_CUBLAS_PATH, or nullptr: the usual places
+};
+
+struct Context;
+
+// A packed weight on the device. float32: [ceil(in / 4)][out][4]; 16 bit: [out][in rounded up to 8].
+struct Weight {
+  int64_t in, out;
+  void* data;
+  float* bias;  // [out]
+  uint64_t bytes;
+};
+
+struct LinearCall {
+  Weight weight;
+  const float* x;
+  int64_t ldx;
+  float* y;
+  int64_t ldy;
+  int64_t rows;
+  const float* residual;
+  int64_t ldr;
+  int32_t useBias;
+  int32_t activation;
+};
+
+struct PackBlock {
+  Weight weight;
+  int64_t outBegin, outCount, inBegin, inCount;
+  const float* source;  // on the device
+  int64_t outStride, inStride;
+};
+
+struct SummaryCall {
+  const float* logits;
+  int64_t ld, rows, vocab;
+  ops::RowSummary* out;  // on the device
+};
+
+// Every pointer inside the argument structs is a device pointer. All work goes to the context's one stream, in order.
+struct Api {
+  uint32_t abi, size;
+  uint64_t layout;
+  const char* version;  // of the package
+
+  void (*probe)(Probe* out);
+  void (*device)(int32_t index, DeviceInfo* out);
+  Status (*open)(const OpenOptions* options, Context** out, char* message, size_t messageBytes);
+  void (*close)(Context* context);
+  const char* (*lastError)(const Context* context);
+  const char* (*cublas)(const Context* context);  // which library does large products, or why none
+
+  Status (*allocate)(Context* context, size_t bytes, void** out);  // zeroed
+  void (*release)(Context* context, void* pointer);
+  Status (*allocateHost)(Context* context, size_t bytes, void** out);  // page-locked
+  void (*releaseHost)(Context* context, void* pointer);
+  Status (*upload)(Context* context, void* to, const void* from, size_t bytes);
+  Status (*download)(Context* context, void* to, const void* from, size_t bytes);  // waits for the stream
+  Status (*copy)(Context* context, void* to, const void* from, size_t bytes);
+  Status (*synchronize)(Context* context);
+
+  // Everything launched in between is recorded instead of run; end() returns a graph that launch() replays.
+  Status (*beginCapture)(Context* context);
+  Status (*endCapture)(Context* context, void** graph);
+  Status (*launchGraph)(Context* context, void* graph);
+  void (*releaseGraph)(Context* context, void* graph);
+
+  uint64_t (*weightBytes)(Precision precision, int64_t in, int64_t out);
+  Status (*packBlock)(Context* context, const PackBlock* call);
+  Status (*linear)(Context* context, const LinearCall* call);
+  Status (*layerNorm)(Context* context, const ops::LayerNormArgs* args);
+  Status (*encoderAttention)(Context* context, const ops::EncoderAttentionArgs* args);
+  Status (*cachedAttention)(Context* context, const ops::CachedAttentionArgs* args);
+  Status (*writeCache)(Context* context, const ops::WriteCacheArgs* args);
+  Status (*patches)(Context* context, const ops::PatchesArgs* args);
+  Status (*assembleTokens)(Context* context, const ops::AssembleTokensArgs* args);
+  Status (*embedTokens)(Context* context, const ops::EmbedTokensArgs* args);
+  Status (*addBias)(Context* context, const ops::AddBiasArgs* args);
+  Status (*activate)(Context* context, const ops::ActivateArgs* args);
+  Status (*add)(Context* context, const ops::AddArgs* args);
+  Status (*windowAttention)(Context* context, const ops::WindowAttentionArgs* args);
+  Status (*mergeCells)(Context* context, const ops::MergeCellsArgs* args);
+  Status (*scaleColumns)(Context* context, const ops::ScaleColumnsArgs* args);
+  Status (*gate)(Context* context, const ops::GateArgs* args);
+  Status (*summarize)(Context* context, const SummaryCall* call);
+};
+
+constexpr uint64_t mixLayout(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x100000001B3ull; }
+
+constexpr uint64_t layoutFingerprint() {
+  uint64_t hash = 0xCBF29CE484222325ull;
+  for (const uint64_t size : {sizeof(Api),
+                              sizeof(Probe),
+                              sizeof(DeviceInfo),
+                              sizeof(OpenOptions),
+                              sizeof(Weight),
+                              sizeof(LinearCall),
+                              sizeof(PackBlock),
+                              sizeof(SummaryCall),
+                              sizeof(ops::LayerNormArgs),
+                              sizeof(ops::EncoderAttentionArgs),
+                              sizeof(ops::CachedAttentionArgs),
+                              sizeof(ops::WriteCacheArgs),
+                              sizeof(ops::PatchesArgs),
+                              sizeof(ops::AssembleTokensArgs),
+                              sizeof(ops::EmbedTokensArgs),
+                              sizeof(ops::AddBiasArgs),
+                              sizeof(ops::ActivateArgs),
+                              sizeof(ops::AddArgs),
+                              sizeof(ops::WindowAttentionArgs),
+                              sizeof(ops::MergeCellsArgs),
+                              sizeof(ops::ScaleColumnsArgs),
+                              sizeof(ops::GateArgs),
+                              sizeof(ops::RelativeBias),
+                              sizeof(ops::RowSummary)})
+    hash = mixLayout(hash, size);
+  return hash;
+}
+
+// The library's only exported symbol. nullptr when it does not speak this ABI.
+using GetApi = const Api* (*)(uint32_t abi);
+constexpr const char* kEntry = "ved_cuda_api";
+
+}  // namespace ved::cuda

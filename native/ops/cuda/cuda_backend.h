@@ -1,0 +1,93 @@
+// The CUDA backend: ops of the core handed to the CUDA library. It owns the device's memory, copies of the constants,
+// the block of per-run arrays and the recorded graphs.
+#pragma once
+#include <list>
+#include <unordered_map>
+#include <vector>
+
+#include "ops/backend.h"
+#include "ops/cuda/api.h"
+
+namespace ved::cuda {
+
+class CudaBackend final : public ops::Backend {
+ public:
+  // Throws ved::Error (Device) when the device cannot be opened.
+  CudaBackend(const Api& api, int device, Precision precision);
+  ~CudaBackend() override;
+
+  std::string name() const override { return name_; }
+  bool fusesEpilogues() const override { return true; }
+  int threads() const override { return 1; }
+  std::string cublas() const { return api_.cublas(context_); }
+  size_t graphs() const { return graphs_.size(); }
+
+  bool hostMemory() const override { return false; }
+  float* allocate(size_t floats) override;
+  void release(float* memory) noexcept override;
+  void upload(float* to, const float* from, size_t floats) override;
+  void download(float* to, const float* from, size_t floats) override;
+  void copy(float* to, const float* from, size_t floats) override;
+  void forget(const float* constant) override;
+  void stage(std::span<ops::StagedArray> arrays) override;
+  bool replay(std::span<const uint64_t> key) override;
+  void endRecording() override;
+
+  std::unique_ptr<ops::LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override;
+  const float* biasOf(const ops::LinearWeight& weight) const override;  // on the device
+  void linear(const ops::LinearArgs&) override;
+  void layerNorm(const ops::LayerNormArgs&) override;
+  void encoderAttention(const ops::EncoderAttentionArgs&) override;
+  void cachedAttention(const ops::CachedAttentionArgs&) override;
+  void writeCache(const ops::WriteCacheArgs&) override;
+  void patches(const ops::PatchesArgs&) override;
+  void assembleTokens(const ops::AssembleTokensArgs&) override;
+  void embedTokens(const ops::EmbedTokensArgs&) override;
+  void addBias(const ops::AddBiasArgs&) override;
+  void activate(const ops::ActivateArgs&) override;
+  void add(const ops::AddArgs&) override;
+  void windowAttention(const ops::WindowAttentionArgs&) override;
+  void mergeCells(const ops::MergeCellsArgs&) override;
+  void scaleColumns(const ops::ScaleColumnsArgs&) override;
+  void gate(const ops::GateArgs&) override;
+  void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override;
+
+ private:
+  friend class CudaWeight;
+  void check(Status status) const;
+  void* allocateBytes(size_t bytes);
+  // A device block that grows; its contents are lost then.
+  struct Block {
+    void* data = nullptr;
+    size_t bytes = 0;
+  };
+  void* grow(Block& block, size_t bytes);
+  // The device's copy of a host array that does not change while the model lives.
+  const float* constant(const float* host, int64_t floats);
+  ops::RelativeBias constant(const ops::RelativeBias& bias, int64_t heads);
+  const uint8_t* const* stageMasks(const ops::CachedAttentionArgs& args);
+  void dropGraphs() noexcept;
+
+  const Api& api_;
+  Context* context_ = nullptr;
+  Precision precision_;
+  std::string name_;
+  struct Constant {
+    void* data;
+    int64_t floats;
+  };
+  std::unordered_map<const float*, Constant> constants_;
+  Block staged_, upload_, masks_, summaries_;
+  void* pinned_ = nullptr;  // host twin of staged_, same offsets
+  size_t pinnedBytes_ = 0;
+  bool pinnedInFlight_ = false;
+  const void* stagedMasks_ = nullptr;  // host array that masks_ holds in this run
+  struct Graph {
+    std::vector<uint64_t> key;
+    void* graph = nullptr;  // nullptr: run once, not recorded yet
+  };
+  std::list<Graph> graphs_;  // most recently used first, bounded
+  bool recording_ = false;
+};
+
+}  // namespace ved::cuda

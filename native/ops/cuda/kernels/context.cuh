@@ -1,0 +1,53 @@
+// The state of one opened device inside the library, and how host code launches kernels on it.
+#pragma once
+#include <string>
+
+#include "ops/cuda/api.h"
+#include "ops/cuda/kernels/platform.cuh"
+
+namespace ved::cuda {
+
+class Cublas;
+
+struct Context {
+  int device = 0;
+  Precision precision = Precision::Float32;
+  cudaStream_t stream = nullptr;
+  cudaDeviceProp properties{};
+  std::string error;
+  Cublas* cublas = nullptr;
+  std::string cublasText;
+  void* scratch = nullptr;  // 16-bit operands of the product in progress
+  size_t scratchBytes = 0;
+  bool capturing = false;
+};
+
+// Turns a runtime error into a status, keeping its text.
+Status report(Context& context, cudaError_t error, const char* what);
+// What the launches since the last call came to.
+Status launched(Context& context, const char* what);
+
+inline unsigned blocksFor(int64_t items, int64_t perBlock) {
+  return static_cast<unsigned>((items + perBlock - 1) / perBlock);
+}
+
+// One function per op, each in the file of its kernels.
+Status packBlock(Context&, const PackBlock&);
+Status linear(Context&, const LinearCall&);
+Status layerNorm(Context&, const ops::LayerNormArgs&);
+Status encoderAttention(Context&, const ops::EncoderAttentionArgs&);
+Status cachedAttention(Context&, const ops::CachedAttentionArgs&);
+Status writeCache(Context&, const ops::WriteCacheArgs&);
+Status patches(Context&, const ops::PatchesArgs&);
+Status assembleTokens(Context&, const ops::AssembleTokensArgs&);
+Status embedTokens(Context&, const ops::EmbedTokensArgs&);
+Status addBias(Context&, const ops::AddBiasArgs&);
+Status activate(Context&, const ops::ActivateArgs&);
+Status add(Context&, const ops::AddArgs&);
+Status windowAttention(Context&, const ops::WindowAttentionArgs&);
+Status mergeCells(Context&, const ops::MergeCellsArgs&);
+Status scaleColumns(Context&, const ops::ScaleColumnsArgs&);
+Status gate(Context&, const ops::GateArgs&);
+Status summarize(Context&, const SummaryCall&);
+
+}  // namespace ved::cuda

@@ -1,0 +1,95 @@
+// Pixels and token ids to rows of the residual stream; writing keys and values into a cache.
+#include "ops/cuda/kernels/context.cuh"
+
+namespace ved::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+__device__ __forceinline__ int64_t globalThread() {
+  return static_cast<int64_t>(blockIdx.x) * kThreads + static_cast<int64_t>(threadIdx.x);
+}
+
+__global__ void patchesKernel(ops::PatchesArgs a) {
+  const int64_t patch = a.channels * a.patchH * a.patchW;
+  const int64_t i = globalThread();
+  if (i >= a.batch * a.gridH * a.gridW * patch) return;
+  const int64_t row = i / patch, inside = i % patch;
+  const int64_t b = row / (a.gridH * a.gridW), gy = row / a.gridW % a.gridH, gx = row % a.gridW;
+  const int64_t c = inside / (a.patchH * a.patchW);
+  const int64_t y = gy * a.patchH + inside / a.patchW % a.patchH, x = gx * a.patchW + inside % a.patchW;
+  const bool pixel = y < a.height && x < a.width;
+  a.patches[i] = pixel ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0.0f;
+}
+
+__global__ void mergeCellsKernel(ops::MergeCellsArgs a) {
+  const int64_t outH = (a.height + 1) / 2, outW = (a.width + 1) / 2;
+  const int64_t i = globalThread();
+  if (i >= a.batch * outH * outW * 4 * a.channels) return;
+  const int64_t c = i % a.channels, quarter = i / a.channels % 4, cell = i / a.channels / 4;
+  const int64_t b = cell / (outH * outW);
+  const int64_t y = cell / outW % outH * 2 + quarter % 2, x = cell % outW * 2 + quarter / 2;
+  const bool inside = y < a.height && x < a.width;
+  a.out[i] = inside ? a.in[((b * a.height + y) * a.width + x) * a.channels + c] : 0.0f;
+}
+
+__global__ void assembleTokensKernel(ops::AssembleTokensArgs a) {
+  const int64_t tokens = a.prefix + a.patchTokens;
+  const int64_t i = globalThread();
+  if (i >= a.batch * tokens * a.width) return;
+  const int64_t d = i % a.width, token = i / a.width % tokens, b = i / a.width / tokens;
+  const float value = token < a.prefix ? a.prefixTokens[token * a.width + d]
+                                       : a.patches[(b * a.patchTokens + token - a.prefix) * a.width + d];
+  a.out[i] = a.positions ? value + a.positions[token * a.width + d] : value;
+}
+
+__global__ void embedTokensKernel(ops::EmbedTokensArgs a) {
+  const int64_t i = globalThread();
+  if (i >= a.tokens * a.width) return;
+  const int64_t t = i / a.width, d = i % a.width;
+  const float position = a.positions ? a.positions[a.positionIds[t] * a.width + d] : 0.0f;
+  a.out[i] = fmaf(a.scale, a.table[a.ids[t] * a.width + d], position);
+}
+
+__global__ void writeCacheKernel(ops::WriteCacheArgs a) {
+  const int64_t width = a.heads * a.headDim;
+  const int64_t i = globalThread();
+  if (i >= a.tokens * width) return;
+  const int64_t t = i / width, inside = i % width, h = inside / a.headDim, d = inside % a.headDim;
+  const int64_t to = ((a.slotOfToken[t] * a.heads + h) * a.capacity + a.positionOfToken[t]) * a.headDim + d;
+  const float key = a.k[t * a.ldk + inside], value = a.v[t * a.ldv + inside];
+  if (a.cacheType == ops::CacheType::Float32) {
+    static_cast<float*>(a.keys)[to] = key;
+    static_cast<float*>(a.values)[to] = value;
+  } else {
+    static_cast<uint16_t*>(a.keys)[to] = Brain::fromFloat(key);
+    static_cast<uint16_t*>(a.values)[to] = Brain::fromFloat(value);
+  }
+}
+
+template <class Args>
+Status overElements(Context& c, void (*kernel)(Args), const Args& a, int64_t count, const char* what) {
+  if (count > 0) launchKernel(c.stream, kernel, dim3(blocksFor(count, kThreads)), dim3(kThreads), 0, a);
+  return launched(c, what);
+}
+
+}  // namespace
+
+Status patches(Context& c, const ops::PatchesArgs& a) {
+  return overElements(c, patchesKernel, a, a.batch * a.gridH * a.gridW * a.channels * a.patchH * a.patchW, "patches");
+}
+Status mergeCells(Context& c, const ops::MergeCellsArgs& a) {
+  const int64_t cells = a.batch * ((a.height + 1) / 2) * ((a.width + 1) / 2);
+  return overElements(c, mergeCellsKernel, a, cells * 4 * a.channels, "merge_cells");
+}
+Status assembleTokens(Context& c, const ops::AssembleTokensArgs& a) {
+  return overElements(c, assembleTokensKernel, a, a.batch * (a.prefix + a.patchTokens) * a.width, "assemble_tokens");
+}
+Status embedTokens(Context& c, const ops::EmbedTokensArgs& a) {
+  return overElements(c, embedTokensKernel, a, a.tokens * a.width, "embed_tokens");
+}
+Status writeCache(Context& c, const ops::WriteCacheArgs& a) {
+  return overElements(c, writeCacheKernel, a, a.tokens * a.heads * a.headDim, "write_cache");
+}
+
+}  // namespace ved::cuda

@@ -1,0 +1,244 @@
+// The exported table: probing, opening a device, memory, graphs. Nothing here may throw across the boundary.
+#include <cstdio>
+#include <new>
+
+#include "ops/cuda/kernels/context.cuh"
+#include "ops/cuda/kernels/cublas.cuh"
+#include "ops/cuda/kernels/linear.cuh"
+
+#ifndef VED_VERSION
+#define VED_VERSION "unknown"
+#endif
+
+namespace ved::cuda {
+
+Status report(Context& context, cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return kOk;
+  cudaGetLastError();  // errors that can be cleared must not be reported by the next call again
+  context.error = std::string(what) + ": " + cudaGetErrorName(error) + " (" + cudaGetErrorString(error) + ")";
+  return error == cudaErrorMemoryAllocation ? kOutOfMemory : kFailed;
+}
+
+Status launched(Context& context, const char* what) { return report(context, cudaGetLastError(), what); }
+
+namespace {
+
+__global__ void probeKernel(int* out) {
+  if (threadIdx.x == 0) *out = 1;
+}
+
+void probe(Probe* out) {
+  *out = {};
+#if defined(VED_CUDA_EMULATOR)
+  out->emulated = 1;
+#endif
+  cudaDriverGetVersion(&out->driverVersion);
+  cudaRuntimeGetVersion(&out->runtimeVersion);
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  out->error = static_cast<int32_t>(error);
+  out->deviceCount = error == cudaSuccess ? count : 0;  // the count is not written on an error
+  if (error != cudaSuccess)
+    std::snprintf(out->message, sizeof out->message, "%s: %s", cudaGetErrorName(error), cudaGetErrorString(error));
+}
+
+void describeDevice(int32_t index, DeviceInfo* out) {
+  *out = {};
+  cudaDeviceProp p{};
+  cudaError_t error = cudaGetDeviceProperties(&p, index);
+  if (error == cudaSuccess) error = cudaSetDevice(index);
+  if (error != cudaSuccess) {
+    std::snprintf(out->reason, sizeof out->reason, "%s: %s", cudaGetErrorName(error), cudaGetErrorString(error));
+    cudaGetLastError();
+    return;
+  }
+  std::snprintf(out->name, sizeof out->name, "%s", p.name);
+  out->major = p.major, out->minor = p.minor, out->multiprocessors = p.multiProcessorCount;
+  size_t available = 0, total = 0;
+  if (cudaMemGetInfo(&available, &total) == cudaSuccess) out->memory = total, out->freeMemory = available;
+  if (p.major < kMinimumMajor) {
+    std::snprintf(out->reason, sizeof out->reason, "compute capability %d.%d, expected %d.0 or newer", p.major, p.minor,
+                  kMinimumMajor);
+    return;
+  }
+  cudaFuncAttributes attributes{};
+  error = cudaFuncGetAttributes(&attributes, probeKernel);  // finds a library without code for this device
+  if (error != cudaSuccess) {
+    std::snprintf(out->reason, sizeof out->reason, "no code for compute capability %d.%d in this library (%s)", p.major,
+                  p.minor, cudaGetErrorName(error));
+    cudaGetLastError();
+    return;
+  }
+  out->usable = 1;
+}
+
+void closeContext(Context* c) {
+  if (!c) return;
+  cudaSetDevice(c->device);
+  if (c->stream) cudaStreamSynchronize(c->stream);
+  delete c->cublas;
+  if (c->scratch) cudaFree(c->scratch);
+  if (c->stream) cudaStreamDestroy(c->stream);
+  delete c;
+}
+
+Status openContext(const OpenOptions* options, Context** out, char* message, size_t messageBytes) {
+  *out = nullptr;
+  auto* c = new (std::nothrow) Context;
+  if (!c) return kOutOfMemory;
+  c->device = options->device;
+  c->precision = options->precision;
+  Status status = report(*c, cudaSetDevice(options->device), "cudaSetDevice");
+  if (status == kOk)
+    status = report(*c, cudaGetDeviceProperties(&c->properties, options->device), "cudaGetDeviceProperties");
+  if (status == kOk)
+    status = report(*c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  if (status != kOk) {
+    std::snprintf(message, messageBytes, "%s", c->error.c_str());
+    closeContext(c);
+    return status;
+  }
+  c->cublas = Cublas::open(*c, options->cublasPath, c->cublasText);
+  *out = c;
+  return kOk;
+}
+
+Status allocate(Context* c, size_t bytes, void** out) {
+  *out = nullptr;
+  Status status = report(*c, cudaSetDevice(c->device), "cudaSetDevice");
+  if (status == kOk) status = report(*c, cudaMalloc(out, bytes ? bytes : 1), "cudaMalloc");
+  if (status == kOk) status = report(*c, cudaMemsetAsync(*out, 0, bytes ? bytes : 1, c->stream), "cudaMemset");
+  return status;
+}
+
+void release(Context* c, void* pointer) {
+  cudaStreamSynchronize(c->stream);
+  cudaFree(pointer);
+}
+
+Status allocateHost(Context* c, size_t bytes, void** out) {
+  *out = nullptr;
+  return report(*c, cudaMallocHost(out, bytes ? bytes : 1), "cudaMallocHost");
+}
+
+void releaseHost(Context* c, void* pointer) {
+  cudaStreamSynchronize(c->stream);
+  cudaFreeHost(pointer);
+}
+
+Status synchronize(Context* c) { return report(*c, cudaStreamSynchronize(c->stream), "cudaStreamSynchronize"); }
+
+Status upload(Context* c, void* to, const void* from, size_t bytes) {
+  return report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream), "copy to the device");
+}
+
+Status download(Context* c, void* to, const void* from, size_t bytes) {
+  const Status status =
+      report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, c->stream), "copy from the device");
+  return status == kOk ? synchronize(c) : status;
+}
+
+Status copy(Context* c, void* to, const void* from, size_t bytes) {
+  return report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c->stream), "copy on the device");
+}
+
+Status beginCapture(Context* c) {
+  const Status status =
+      report(*c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  c->capturing = status == kOk;
+  return status;
+}
+
+Status endCapture(Context* c, void** out) {
+  *out = nullptr;
+  c->capturing = false;
+  cudaGraph_t graph = nullptr;
+  Status status = report(*c, cudaStreamEndCapture(c->stream, &graph), "cudaStreamEndCapture");
+  if (status != kOk) return status;
+  cudaGraphExec_t exec = nullptr;
+  status = report(*c, cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
+  cudaGraphDestroy(graph);
+  *out = exec;
+  return status;
+}
+
+Status launchGraph(Context* c, void* graph) {
+  return report(*c, cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), c->stream), "cudaGraphLaunch");
+}
+
+void releaseGraph(Context* c, void* graph) {
+  cudaStreamSynchronize(c->stream);
+  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
+
+uint64_t weightBytes(Precision precision, int64_t in, int64_t out) {
+  const uint64_t outputs = static_cast<uint64_t>(out);
+  if (precision == Precision::Float32) return static_cast<uint64_t>((in + 3) / 4 * 4) * outputs * 4;
+  return static_cast<uint64_t>(paddedDepth(in)) * outputs * 2;
+}
+
+// An op in the table: the op itself behind a pointer, with std::bad_alloc and the like caught.
+template <class Args, Status (*op)(Context&, const Args&)>
+Status entry(Context* c, const Args* args) {
+  try {
+    return op(*c, *args);
+  } catch (const std::exception& error) {
+    c->error = error.what();
+    return kFailed;
+  }
+}
+
+const Api kApi = {
+    kAbi,
+    sizeof(Api),
+    layoutFingerprint(),
+    VED_VERSION,
+    probe,
+    describeDevice,
+    openContext,
+    closeContext,
+    [](const Context* c) { return c->error.c_str(); },
+    [](const Context* c) { return c->cublasText.c_str(); },
+    allocate,
+    release,
+    allocateHost,
+    releaseHost,
+    upload,
+    download,
+    copy,
+    synchronize,
+    beginCapture,
+    endCapture,
+    launchGraph,
+    releaseGraph,
+    weightBytes,
+    entry<PackBlock, packBlock>,
+    entry<LinearCall, linear>,
+    entry<ops::LayerNormArgs, layerNorm>,
+    entry<ops::EncoderAttentionArgs, encoderAttention>,
+    entry<ops::CachedAttentionArgs, cachedAttention>,
+    entry<ops::WriteCacheArgs, writeCache>,
+    entry<ops::PatchesArgs, patches>,
+    entry<ops::AssembleTokensArgs, assembleTokens>,
+    entry<ops::EmbedTokensArgs, embedTokens>,
+    entry<ops::AddBiasArgs, addBias>,
+    entry<ops::ActivateArgs, activate>,
+    entry<ops::AddArgs, add>,
+    entry<ops::WindowAttentionArgs, windowAttention>,
+    entry<ops::MergeCellsArgs, mergeCells>,
+    entry<ops::ScaleColumnsArgs, scaleColumns>,
+    entry<ops::GateArgs, gate>,
+    entry<SummaryCall, summarize>,
+};
+
+}  // namespace
+}  // namespace ved::cuda
+
+#if defined(_WIN32)
+#define VED_EXPORT __declspec(dllexport)
+#else
+#define VED_EXPORT __attribute__((visibility("default")))
+#endif
+extern "C" VED_EXPORT const ved::cuda::Api* ved_cuda_api(uint32_t abi) {
+  return abi == ved::cuda::kAbi ? &ved::cuda::kApi : nullptr;
+}

@@ -1,0 +1,214 @@
+// Lets the op cases, which hand over host arrays, run unchanged on a backend with memory of its own: every array is
+// copied there, the op runs, and what it may write is copied back, row padding included.
+#pragma once
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "ops/buffer.h"
+
+namespace ved::test {
+
+class MirrorBackend final : public ops::Backend {
+ public:
+  explicit MirrorBackend(std::unique_ptr<ops::Backend> device) : device_(std::move(device)) {}
+
+  std::string name() const override { return device_->name(); }
+  bool fusesEpilogues() const override { return device_->fusesEpilogues(); }
+  int threads() const override { return 1; }
+  std::unique_ptr<ops::LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override {
+    return device_->makeLinear(in, out, hasBias, type);
+  }
+  const float* biasOf(const ops::LinearWeight& weight) const override {
+    bias_.resize(static_cast<size_t>(weight.out));
+    device_->download(bias_.data(), device_->biasOf(weight), bias_.size());
+    return bias_.data();
+  }
+
+  void linear(const ops::LinearArgs& a) override {
+    Copies m(*device_);
+    ops::LinearArgs d = a;
+    d.x = m.in(a.x, strided(a.rows, a.ldx, a.weight->in));
+    d.y = m.out(a.y, strided(a.rows, a.ldy, a.weight->out));
+    d.residual = a.residual == a.y ? d.y : m.in(a.residual, strided(a.rows, a.ldr, a.weight->out));
+    device_->linear(d);
+  }
+  void layerNorm(const ops::LayerNormArgs& a) override {
+    Copies m(*device_);
+    ops::LayerNormArgs d = a;
+    d.y = m.out(a.y, strided(a.rows, a.ldy, a.width));
+    d.x = a.x == a.y ? d.y : m.in(a.x, strided(a.rows, a.ldx, a.width));
+    m.constant(a.gamma), m.constant(a.beta);
+    device_->layerNorm(d);
+  }
+  void encoderAttention(const ops::EncoderAttentionArgs& a) override {
+    Copies m(*device_);
+    ops::EncoderAttentionArgs d = a;
+    const int64_t floats = a.batch * a.tokens * a.heads * a.headDim;
+    d.qkv = m.in(a.qkv, 3 * floats);
+    d.out = m.out(a.out, floats);
+    if (a.bias) m.constant(a.bias->table), m.constant(a.bias->classes);
+    device_->encoderAttention(d);
+  }
+  void cachedAttention(const ops::CachedAttentionArgs& a) override {
+    Copies m(*device_);
+    ops::CachedAttentionArgs d = a;
+    const int64_t width = a.heads * a.headDim;
+    int32_t rows = largest(a.slotOfToken, a.tokens) + 1;
+    const int32_t slots = a.slots ? largest(a.slots, rows * a.capacity) + 1 : rows;
+    d.q = m.in(a.q, strided(a.tokens, a.ldq, width));
+    const int64_t floats = cacheFloats(a.cacheType, slots * width * a.capacity);
+    d.keys = m.in(static_cast<const float*>(a.keys), floats);
+    d.values = m.in(static_cast<const float*>(a.values), floats);
+    d.out = m.out(a.out, strided(a.tokens, a.ldo, width));
+    if (a.probabilities) d.probabilities = m.out(a.probabilities, a.tokens * a.heads * a.capacity);
+    stage({{at(d.slotOfToken), bytes(a.tokens)},
+           {at(d.lengthOfToken), bytes(a.tokens)},
+           {at(d.slots), a.slots ? bytes(rows * a.capacity) : 0}});
+    device_->cachedAttention(d);
+  }
+  void writeCache(const ops::WriteCacheArgs& a) override {
+    Copies m(*device_);
+    ops::WriteCacheArgs d = a;
+    const int64_t width = a.heads * a.headDim;
+    const int64_t floats = cacheFloats(a.cacheType, (largest(a.slotOfToken, a.tokens) + 1) * width * a.capacity);
+    d.k = m.in(a.k, strided(a.tokens, a.ldk, width));
+    d.v = m.in(a.v, strided(a.tokens, a.ldv, width));
+    d.keys = m.out(static_cast<float*>(a.keys), floats);
+    d.values = m.out(static_cast<float*>(a.values), floats);
+    stage({{at(d.slotOfToken), bytes(a.tokens)}, {at(d.positionOfToken), bytes(a.tokens)}});
+    device_->writeCache(d);
+  }
+  void patches(const ops::PatchesArgs& a) override {
+    Copies m(*device_);
+    ops::PatchesArgs d = a;
+    const int64_t rows = a.batch * a.gridH * a.gridW;
+    d.pixels = m.in(a.pixels, a.batch * a.channels * a.height * a.width);
+    d.patches = m.out(a.patches, rows * a.channels * a.patchH * a.patchW);
+    device_->patches(d);
+  }
+  void assembleTokens(const ops::AssembleTokensArgs& a) override {
+    Copies m(*device_);
+    ops::AssembleTokensArgs d = a;
+    d.patches = m.in(a.patches, a.batch * a.patchTokens * a.width);
+    d.out = m.out(a.out, a.batch * (a.prefix + a.patchTokens) * a.width);
+    m.constant(a.prefixTokens), m.constant(a.positions);
+    device_->assembleTokens(d);
+  }
+  void embedTokens(const ops::EmbedTokensArgs& a) override {
+    Copies m(*device_);
+    ops::EmbedTokensArgs d = a;
+    d.out = m.out(a.out, a.tokens * a.width);
+    d.tableRows = largest(a.ids, a.tokens) + 1;
+    d.positionRows = a.positions ? largest(a.positionIds, a.tokens) + 1 : 0;
+    m.constant(a.table), m.constant(a.positions);
+    stage({{at(d.ids), bytes(a.tokens)}, {at(d.positionIds), a.positions ? bytes(a.tokens) : 0}});
+    device_->embedTokens(d);
+  }
+  void addBias(const ops::AddBiasArgs& a) override {
+    Copies m(*device_);
+    ops::AddBiasArgs d = a;
+    d.y = m.out(a.y, a.rows * a.width);
+    d.bias = m.in(a.bias, a.width);
+    device_->addBias(d);
+  }
+  void activate(const ops::ActivateArgs& a) override {
+    Copies m(*device_);
+    ops::ActivateArgs d = a;
+    d.y = m.out(a.y, a.rows * a.width);
+    device_->activate(d);
+  }
+  void add(const ops::AddArgs& a) override {
+    Copies m(*device_);
+    ops::AddArgs d = a;
+    d.y = m.out(a.y, a.rows * a.width);
+    d.x = m.in(a.x, a.rows * a.width);
+    device_->add(d);
+  }
+  void windowAttention(const ops::WindowAttentionArgs& a) override {
+    Copies m(*device_);
+    ops::WindowAttentionArgs d = a;
+    const int64_t width = a.heads * a.headDim, rows = a.batch * a.map.height * a.map.width;
+    d.qkv = m.in(a.qkv, rows * 3 * width);
+    d.padding = m.in(a.padding, 3 * width);
+    d.out = m.out(a.out, rows * width);
+    m.constant(a.scale), m.constant(a.bias.table);
+    device_->windowAttention(d);
+  }
+  void mergeCells(const ops::MergeCellsArgs& a) override {
+    Copies m(*device_);
+    ops::MergeCellsArgs d = a;
+    d.in = m.in(a.in, a.batch * a.height * a.width * a.channels);
+    d.out = m.out(a.out, a.batch * ((a.height + 1) / 2) * ((a.width + 1) / 2) * 4 * a.channels);
+    device_->mergeCells(d);
+  }
+  void scaleColumns(const ops::ScaleColumnsArgs& a) override {
+    Copies m(*device_);
+    ops::ScaleColumnsArgs d = a;
+    d.y = m.out(a.y, a.rows * a.width);
+    m.constant(a.factors);
+    device_->scaleColumns(d);
+  }
+  void gate(const ops::GateArgs& a) override {
+    Copies m(*device_);
+    ops::GateArgs d = a;
+    d.x = m.in(a.x, a.rows * 2 * a.width);
+    d.y = m.out(a.y, a.rows * a.width);
+    device_->gate(d);
+  }
+  void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override {
+    Copies m(*device_);
+    device_->summarize(m.in(logits, strided(rows, ld, vocab)), ld, rows, vocab, out);
+  }
+
+ private:
+  // The arrays of one op; results go back to the host when it is over.
+  class Copies {
+   public:
+    explicit Copies(ops::Backend& device) : device_(device) {}
+    ~Copies() {
+      for (const Back& back : back_) device_.download(back.host, back.device, back.floats);
+    }
+    float* in(const float* host, int64_t floats) {
+      if (!host) return nullptr;
+      blocks_.push_back(std::make_unique<ops::Buffer>(device_));
+      float* device = blocks_.back()->reserve(static_cast<size_t>(floats));
+      device_.upload(device, host, static_cast<size_t>(floats));
+      return device;
+    }
+    float* out(float* host, int64_t floats) {
+      float* device = in(host, floats);
+      if (device) back_.push_back({host, device, static_cast<size_t>(floats)});
+      return device;
+    }
+    // Constants are copied by the backend itself, once: here their contents change from case to case.
+    void constant(const float* host) { device_.forget(host); }
+
+   private:
+    struct Back {
+      float* host;
+      const float* device;
+      size_t floats;
+    };
+    ops::Backend& device_;
+    std::vector<std::unique_ptr<ops::Buffer>> blocks_;
+    std::vector<Back> back_;
+  };
+
+  static int64_t strided(int64_t rows, int64_t ld, int64_t width) { return rows ? (rows - 1) * ld + width : 0; }
+  static int32_t largest(const int32_t* values, int64_t count) {
+    return count ? *std::max_element(values, values + count) : 0;
+  }
+  static int64_t cacheFloats(ops::CacheType type, int64_t elements) {
+    return (elements * ops::cacheElementBytes(type) + 3) / 4;
+  }
+  static size_t bytes(int64_t count) { return static_cast<size_t>(count) * sizeof(int32_t); }
+  static const void** at(const int32_t*& pointer) { return reinterpret_cast<const void**>(&pointer); }
+  void stage(std::vector<ops::StagedArray> arrays) { device_->stage(arrays); }
+
+  std::unique_ptr<ops::Backend> device_;
+  mutable std::vector<float> bias_;
+};
+
+}  // namespace ved::test

@@ -1,0 +1,59 @@
+// The backends that every op case runs on: each instruction set of the CPU, the CUDA kernels on the host emulator, and
+// those on a device where there is one.
+#include "cuda/mirror_backend.h"
+#include "op_support.h"
+#include "ops/cuda/cuda_backend.h"
+#include "ops/cuda/loader.h"
+
+namespace ved::test {
+namespace {
+
+Target cudaTarget(const std::string& name, const cuda::Api& api) {
+  return {
+      name,
+      [&api](int) -> std::unique_ptr<ops::Backend> {
+        return std::make_unique<MirrorBackend>(std::make_unique<cuda::CudaBackend>(api, 0, cuda::Precision::Float32));
+      },
+      {ComputeType::Float32}};
+}
+
+std::vector<Target> makeTargets() {
+  std::vector<Target> targets;
+  for (const ops::CpuIsa isa : availableIsas())
+    targets.push_back({label(isa),
+                       [isa](int threads) { return ops::makeCpuBackend(isa, threads); },
+                       {std::begin(kTypes), std::end(kTypes)}});
+  if (const cuda::Api* api = emulatedCuda().api) targets.push_back(cudaTarget("cuda-emulator", *api));
+  if (const cuda::Api* api = deviceCuda().api) targets.push_back(cudaTarget("cuda", *api));
+  return targets;
+}
+
+}  // namespace
+
+const cuda::Library& emulatedCuda() {
+#if defined(VED_CUDA_EMULATOR_FILE)
+  static const cuda::Library library = cuda::openLibrary(VED_CUDA_EMULATOR_FILE);
+#else
+  static const cuda::Library library;
+#endif
+  return library;
+}
+
+const cuda::Library& deviceCuda() {
+  static const cuda::Library library = [] {
+    cuda::Library opened = cuda::library();
+    const cuda::Report report = cuda::report(opened);
+    if (report.usable && !report.emulated) return opened;
+    if (opened.api) opened.reason = report.emulated ? "VED_CUDA_LIB names the host emulator" : report.reason;
+    opened.api = nullptr;
+    return opened;
+  }();
+  return library;
+}
+
+const std::vector<Target>& targets() {
+  static const std::vector<Target> all = makeTargets();
+  return all;
+}
+
+}  // namespace ved::test

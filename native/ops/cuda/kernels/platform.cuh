@@ -34,7 +34,12 @@ __device__ __forceinline__ T* sharedMemory() {
 }
 template <class... P, class... A>
 void launchKernel(cudaStream_t stream, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A... args) {
-  kernel<<<grid, block, shared, stream> > >(args...);
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...);
 }
 #endif
 

@@ -9,6 +9,8 @@ const CASES = [
 
 export const ENGINES = [
   { id: 'ours fp32', driver: 'ours', dtype: 'fp32' },
+  { id: 'ours bf16', driver: 'ours', dtype: 'bf16' },
+  { id: 'ours int8', driver: 'ours', dtype: 'int8' },
   { id: 'PyTorch fp32', driver: 'pytorch', dtype: 'fp32' },
   { id: 'PyTorch bf16', driver: 'pytorch', dtype: 'bf16' },
   { id: 'transformers.js fp32', driver: 'transformersjs', dtype: 'fp32' },

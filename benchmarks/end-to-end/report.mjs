@@ -8,7 +8,9 @@ export function median(values) {
 }
 
 const MIB = 2 ** 20;
-const OURS = 'ours fp32';
+/** The types of this package that ran, and the one a peer is held against: its own type. */
+const OURS = ['ours fp32', 'ours bf16', 'ours int8'];
+const counterpart = (engine) => `ours ${engine.split(' ').at(-1)}`;
 const fixed = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : '–');
 const table = (head, rows) =>
   [head, head.map((_, i) => (i ? '---:' : '---')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
@@ -17,8 +19,8 @@ const timed = (record) => record.totalMs?.length > 0;
 const of = (records, name, engine) => records.filter((r) => r.case === name && r.engine === engine);
 
 /** peer/ours of the same round, then the median over rounds: what slows the machine for minutes cancels. */
-function ratio(records, name, engine, key) {
-  const mine = of(records, name, OURS);
+function ratio(records, name, engine, key, against) {
+  const mine = of(records, name, against);
   const pairs = of(records, name, engine)
     .filter(timed)
     .map((peer) => {
@@ -50,11 +52,8 @@ function row(records, name, engine) {
     fixed(middle('encoderMs')),
     fixed(middle('perTokenMs'), 1),
     fixed(middle('totalMs')),
-    engine === OURS ? '1' : fixed(ratio(records, name, engine, 'totalMs'), 2),
-    engine === OURS ? '1' : fixed(ratio(records, name, engine, 'encoderMs'), 2),
-    engine === OURS ? '1' : fixed(ratio(records, name, engine, 'perTokenMs'), 2),
+    ...RATIO_KEYS.map((key) => OURS.map((own) => fixed(ratio(records, name, engine, key, own), 2)).join(' / ')),
     fixed(middle('cpuMs')),
-    engine === OURS ? '1' : fixed(ratio(records, name, engine, 'cpuMs'), 2),
     fixed(median(good.map((r) => r.peakBytes)) / MIB),
     loops.length ? `${delay(idle, 'p50')} / ${delay(idle, 'p99')}` : '–',
     loops.length ? `${delay(loops, 'p50')} / ${delay(loops, 'p99')} / ${delay(loops, 'max')}` : '–',
@@ -63,17 +62,13 @@ function row(records, name, engine) {
   ];
 }
 
-const HEAD = [
-  'engine',
-  'encoder ms',
-  'ms per token',
-  'total ms',
-  'total peer/ours',
-  'encoder peer/ours',
-  'token peer/ours',
-].concat([
+const RATIO_KEYS = ['totalMs', 'encoderMs', 'perTokenMs', 'cpuMs'];
+const HEAD = ['engine', 'encoder ms', 'ms per token', 'total ms'].concat([
+  'total / ours fp32, bf16, int8',
+  'encoder / ours',
+  'token / ours',
+  'CPU / ours',
   'CPU ms',
-  'CPU peer/ours',
   'peak MiB',
   'event loop idle, p50 / p99 ms',
   'event loop generating, p50 / p99 / max ms',
@@ -102,7 +97,7 @@ function memoryLine(records, weightBytes) {
   const peak = loaded.peak - before.rss;
   const factor = peak / resident;
   return [
-    `Weights in the checkpoint: ${mib(weightBytes)}; resident in our layout (packed panels, and the embedding table apart from the tied head):`,
+    `Weights in the checkpoint: ${mib(weightBytes)}; resident in our layout (packed panels):`,
     `${mib(model.weightBytes)}, ${fixed(model.weightBytes / weightBytes, 2)} × the checkpoint; arena ${mib(model.workspaceBytes)}.`,
     `Peak while loading, above the ${mib(before.rss)} of Node and the package: ${mib(peak)}, ${fixed(factor, 2)} × resident weights and arena`,
     `(the bar is 1.3 ×: ${factor <= 1.3 ? 'met' : 'missed'}) and ${fixed(peak / weightBytes, 2)} × the checkpoint; held after loading: ${mib(loaded.rss - before.rss)}.`,
@@ -112,16 +107,17 @@ function memoryLine(records, weightBytes) {
 
 const LOSS_KEYS = { totalMs: 'total', encoderMs: 'encoder', perTokenMs: 'token', cpuMs: 'CPU time' };
 
-/** Every place where a peer is at least as fast, fastest peer first. */
+/** Every place where a peer is at least as fast as we are in its type, fastest peer first. */
 export function losses(records) {
   const names = [...new Set(records.map((r) => r.case))].filter((name) => name !== 'cold start');
-  const engines = [...new Set(records.map((r) => r.engine))].filter((engine) => engine !== OURS);
+  const engines = [...new Set(records.map((r) => r.engine))].filter((engine) => !OURS.includes(engine));
   const found = [];
   for (const name of names) {
     for (const engine of engines) {
       for (const [key, label] of Object.entries(LOSS_KEYS)) {
-        const value = ratio(records, name, engine, key);
-        if (value <= 1) found.push({ value, text: `${name}: ${engine} ${label} ${fixed(value, 2)} × ours` });
+        const own = counterpart(engine);
+        const value = ratio(records, name, engine, key, own);
+        if (value <= 1) found.push({ value, text: `${name}: ${engine} ${label} ${fixed(value, 2)} × ${own}` });
       }
     }
   }
@@ -171,7 +167,7 @@ export function markdown({ meta, records }) {
     coldTable(records) || 'Not measured in this run.',
   );
   parts.push('### Memory while loading', memoryLine(records, meta.weightBytes));
-  parts.push('### Where a peer is as fast or faster', list(losses(warm), 'Nowhere in this run.'));
+  parts.push('### Where a peer is as fast or faster in its type', list(losses(warm), 'Nowhere in this run.'));
   const compared = warm.some((r) => r.engine === 'PyTorch fp32' && timed(r));
   const agreed = compared
     ? 'All fp32 engines that ran gave the same tokens in every case.'

@@ -8,11 +8,15 @@ const require = createRequire(import.meta.url);
 const importStart = performance.now();
 const { VisionEncoderDecoderModel } = require(process.env.VED_BENCH_ENTRY);
 const importMs = performance.now() - importStart;
-if (job.dtype !== 'fp32') finish({ skipped: `dtype ${job.dtype}` });
+const dtype = { fp32: 'float32', bf16: 'bfloat16', int8: 'int8' }[job.dtype];
 
 const before = memory();
 const loadStart = performance.now();
-const model = await VisionEncoderDecoderModel.fromPretrained(job.modelDir, { threads: job.threads, device: 'cpu' });
+const model = await VisionEncoderDecoderModel.fromPretrained(job.modelDir, {
+  threads: job.threads,
+  device: 'cpu',
+  dtype,
+});
 const loadMs = performance.now() - loadStart;
 const loaded = memory();
 

@@ -51,12 +51,12 @@ function encoderPositions(spec) {
     const smooth = spec.embedding.positions.resample === 'bicubicAntialias';
     found.push(`learned, bicubic${smooth ? ' with antialiasing' : ''} for other grids`);
   }
+  if (spec.embedding.positions.kind === 'rotary') found.push('rotary');
   const spans = spec.stages.flatMap(({ layers }) => layers.map(({ attention }) => attention.span));
   if (spans.some((span) => span.kind === 'window' && span.bias.kind === 'table'))
     found.push('a bias per distance in a window');
   if (spans.some((span) => span.kind === 'window' && span.bias.kind === 'mlp'))
     found.push('a computed bias in a window');
-  if (spans.some((span) => span.rotary)) found.push('rotary');
   return found.join('; ') || 'as the config says';
 }
 

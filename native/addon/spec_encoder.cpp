@@ -25,7 +25,7 @@ constexpr const char* kSmallMaps[] = {"still", "moved"};
 constexpr const char* kSpans[] = {"all", "window"};
 constexpr const char* kSimilarities[] = {"dot", "cosine"};
 constexpr const char* kWindowBiases[] = {"table", "mlp"};
-constexpr const char* kPositions[] = {"grid", "none"};
+constexpr const char* kPositions[] = {"none", "grid", "rotary"};
 
 template <typename Enum, size_t N>
 const char* label(Enum value, const char* const (&labels)[N]) {
@@ -93,6 +93,18 @@ spec::EncoderStage readStage(const Reader& r) {
   return stage;
 }
 
+spec::EncoderPositions readPositions(const Reader& p) {
+  switch (readEnum<int>(p, "kind", kPositions)) {
+    case 1:
+      return spec::GridPositions{readRef(p, "table"), p.integer("prefix"), p.integer("gridHeight"),
+                                 p.integer("gridWidth"), readEnum<spec::Resample>(p, "resample", kResamples)};
+    case 2:
+      return spec::RotaryPositions{p.number("base")};
+    default:
+      return std::monostate{};
+  }
+}
+
 spec::PatchEmbedding readEmbedding(const Reader& e) {
   spec::PatchEmbedding embedding;
   embedding.channels = e.integer("channels");
@@ -105,10 +117,7 @@ spec::PatchEmbedding readEmbedding(const Reader& e) {
   embedding.patchNorm = readOptionalNorm(e, "patchNorm");
   for (const Reader& tokens : e.objects("prefixTokens"))
     embedding.prefixTokens.push_back({readRef(tokens, "tensor"), tokens.integer("count")});
-  const Reader p = e.object("positions");
-  if (readEnum<int>(p, "kind", kPositions) == 0)
-    embedding.positions = {readRef(p, "table"), p.integer("prefix"), p.integer("gridHeight"), p.integer("gridWidth"),
-                           readEnum<spec::Resample>(p, "resample", kResamples)};
+  embedding.positions = readPositions(e.object("positions"));
   embedding.norm = readOptionalNorm(e, "norm");
   return embedding;
 }
@@ -211,13 +220,15 @@ Napi::Object SpecWriter::stage(const spec::EncoderStage& value) const {
 
 Napi::Object SpecWriter::embedding(const spec::PatchEmbedding& value) const {
   Napi::Object positions = make();
-  positions.Set("kind", kPositions[value.positions ? 0 : 1]);
-  if (value.positions) {
-    set(positions, "table", value.positions->table);
-    set(positions, "prefix", value.positions->prefix);
-    set(positions, "gridHeight", value.positions->gridHeight);
-    set(positions, "gridWidth", value.positions->gridWidth);
-    positions.Set("resample", label(value.positions->resample, kResamples));
+  positions.Set("kind", kPositions[value.positions.index()]);
+  if (const auto* grid = std::get_if<spec::GridPositions>(&value.positions)) {
+    set(positions, "table", grid->table);
+    set(positions, "prefix", grid->prefix);
+    set(positions, "gridHeight", grid->gridHeight);
+    set(positions, "gridWidth", grid->gridWidth);
+    positions.Set("resample", label(grid->resample, kResamples));
+  } else if (const auto* rotary = std::get_if<spec::RotaryPositions>(&value.positions)) {
+    positions.Set("base", rotary->base);
   }
   Napi::Object o = make();
   set(o, "channels", value.channels);

@@ -85,9 +85,12 @@ void Model::run(const plan::Program& base, const plan::RowCounts& rows, const pl
 const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
   for (const GridTables& known : tables_)
     if (known.grid.height == grid.height && known.grid.width == grid.width) return known;
-  GridTables tables{grid, {}, {}};
+  GridTables tables{grid, {}, {}, {}};
   const spec::EncoderSpec& encoder = spec_.encoder;
-  if (const auto& positions = encoder.embedding.positions)
+  if (const auto* rotary = std::get_if<spec::RotaryPositions>(&encoder.embedding.positions))
+    tables.angles =
+        plan::rotaryAngles(*rotary, encoder.stages.front().layers.front().attention.headDim, grid.height, grid.width);
+  if (const auto* positions = std::get_if<spec::GridPositions>(&encoder.embedding.positions))
     tables.positions = plan::interpolatePositions(weights_.encoderPositions, *positions, encoder.stages.front().width,
                                                   prefixTokens(), grid.height, grid.width);
   size_t index = 0;
@@ -125,6 +128,7 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.width = width;
   bindings.pixels = pixels;
   bindings.positions = tables.positions.empty() ? nullptr : tables.positions.data();
+  bindings.angles = tables.angles.cosines.empty() ? nullptr : &tables.angles;
   bindings.biases = tables.biases.empty() ? nullptr : &tables.biases;
   bindings.output = states;
   run(encode_, bindings.rows, bindings);

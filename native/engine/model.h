@@ -64,6 +64,7 @@ class Model {
     plan::Grid grid;
     std::vector<float> positions;         // [tokens of one image, width], or empty
     std::vector<plan::BiasTable> biases;  // per layer, or empty
+    plan::RotaryAngles angles;            // empty without rotary positions
   };
 
   void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings);

@@ -78,6 +78,7 @@ class Backend {
   virtual void windowAttention(const WindowAttentionArgs&) { lacks("window attention"); }
   virtual void mergeCells(const MergeCellsArgs&) { lacks("patch merging"); }
   virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
+  virtual void rotate(const RotateArgs&) { lacks("rotary positions"); }
   virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }
   // rows of logits [rows, vocab], row stride ld -> one summary each
   virtual void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) = 0;

@@ -27,6 +27,14 @@ struct ScaleColumnsArgs {
   int64_t rows, width;
   const float* factors;  // [width]
 };                       // y[r, :] *= factors
+// Rotary positions: of each head's query and key x of the last `cells` tokens of an image, with h = headDim / 2 and d <
+// h, (x[d], x[d + h]) = (x[d] cos - x[d + h] sin, x[d + h] cos + x[d] sin). In place; values stay.
+struct RotateArgs {
+  float* qkv;            // [batch * tokens, 3 * heads * headDim]
+  const float* cosines;  // [cells, headDim / 2]
+  const float* sines;    // same
+  int64_t batch, tokens, cells, heads, headDim;
+};
 struct GateArgs {
   const float* x;  // [rows, 2 * width]
   float* y;        // [rows, width]

@@ -126,7 +126,7 @@ void loadEmbedding(Loader& load, const spec::PatchEmbedding& embedding, int64_t 
     const std::vector<float> values = load.vector(tokens.tensor, tokens.count * width);
     w.prefixTokens.insert(w.prefixTokens.end(), values.begin(), values.end());
   }
-  if (const auto& grid = embedding.positions)
+  if (const auto* grid = std::get_if<spec::GridPositions>(&embedding.positions))
     w.encoderPositions = load.vector(grid->table, (grid->prefix + grid->gridHeight * grid->gridWidth) * width);
   w.encoderEmbeddingNorm = load.norm(embedding.norm, width);
 }

@@ -68,6 +68,11 @@ class EncoderLowering {
 
   int attention(int in, const spec::EncoderAttention& attention, const EncoderLayerWeights& w) {
     const int qkv = b_.linear("qkv", in, *w.attention.qkv, Activation::Identity, rows());
+    if (std::holds_alternative<spec::RotaryPositions>(spec_.embedding.positions)) {
+      Op& turn = b_.push(OpKind::Rotate, qkv, qkv);
+      turn.heads = attention.heads;
+      turn.headDim = attention.headDim;
+    }
     const int context = b_.value("context", attention.heads * attention.headDim, rows());
     const auto* window = std::get_if<spec::WindowSpan>(&attention.span);
     Op& op = b_.push(window ? OpKind::WindowAttention : OpKind::EncoderAttention, qkv, context);

@@ -104,6 +104,26 @@ std::vector<float> interpolatePositions(const std::vector<float>& table, const s
   return out;
 }
 
+// transformers modeling_dinov3_vit.py, DINOv3ViTRopePositionEmbedding; all arithmetic in float32 to match.
+RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDim, int64_t gridHeight,
+                          int64_t gridWidth) {
+  const int64_t quarter = headDim / 4;
+  const auto centre = [](int64_t index, int64_t count) {
+    return 2.f * ((static_cast<float>(index) + 0.5f) / static_cast<float>(count)) - 1.f;
+  };
+  RotaryAngles angles;
+  for (int64_t cell = 0; cell < gridHeight * gridWidth; ++cell)
+    for (const float c : {centre(cell / gridWidth, gridHeight), centre(cell % gridWidth, gridWidth)})
+      for (int64_t j = 0; j < quarter; ++j) {
+        const float exponent = 4.f * static_cast<float>(j) / static_cast<float>(headDim);
+        const float angle =
+            6.28318530717958647692f * c * (1.f / std::pow(static_cast<float>(positions.base), exponent));
+        angles.cosines.push_back(std::cos(angle));
+        angles.sines.push_back(std::sin(angle));
+      }
+  return angles;
+}
+
 // transformers modeling_beit.py, BeitRelativePositionBias: the table is taken as (width, height) before it is resized,
 // which shows where the configured grid is not square.
 BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,

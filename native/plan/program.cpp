@@ -97,6 +97,8 @@ const char* kindName(OpKind kind) {
       return "scale";
     case OpKind::Gate:
       return "gate";
+    case OpKind::Rotate:
+      return "rotate";
     case OpKind::EncoderAttention:
       return "encoder_attention";
     case OpKind::WindowAttention:

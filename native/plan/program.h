@@ -23,8 +23,9 @@ enum class OpKind : uint8_t {
   Activate,
   Add,  // out += in
   LayerNorm,
-  Scale,  // by column
-  Gate,   // act(first half) * second half
+  Scale,   // by column
+  Gate,    // act(first half) * second half
+  Rotate,  // queries and keys of patches, in place
   EncoderAttention,
   WindowAttention,
   MergeCells,       // four cells of a stage's map -> one of the next
@@ -108,6 +109,7 @@ struct Bindings {
   const float* pixels = nullptr;
   const float* positions = nullptr;                // encoder: [tokensPerImage, H], or nullptr
   const std::vector<BiasTable>* biases = nullptr;  // encoder: per layer, or nullptr
+  const RotaryAngles* angles = nullptr;            // encoder: with rotary positions
   const float* input = nullptr;
   float* output = nullptr;
   const int32_t* ids = nullptr;

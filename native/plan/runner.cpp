@@ -150,6 +150,10 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       backend_.gate(
           {at(program, op.in, b), at(program, op.out, b), rows(program, op.out, b), width(op.out), op.activation});
       break;
+    case OpKind::Rotate:
+      backend_.rotate({at(program, op.out, b), b.angles->cosines.data(), b.angles->sines.data(), b.batch,
+                       b.tokens / b.batch, b.grids.front().cells(), op.heads, op.headDim});
+      break;
     case OpKind::MergeCells: {
       const Grid& grid = b.grids[op.stage];
       backend_.mergeCells(

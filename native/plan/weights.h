@@ -94,6 +94,13 @@ ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, 
 std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
                                         int64_t prefixTokens, int64_t newHeight, int64_t newWidth);
 
+// Cosines and sines of rotary positions, [cells, headDim / 2] each.
+struct RotaryAngles {
+  std::vector<float> cosines, sines;
+};
+RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDim, int64_t gridHeight,
+                          int64_t gridWidth);
+
 // BEiT's bias for a grid of newHeight x newWidth cells. stored: [(2 gridH - 1)(2 gridW - 1) + 3, heads].
 BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,
                           int64_t newHeight, int64_t newWidth);

@@ -130,6 +130,11 @@ struct GridPositions {
   Resample resample = Resample::Bicubic;
 };
 
+struct RotaryPositions {
+  double base = 0;
+};
+using EncoderPositions = std::variant<std::monostate, GridPositions, RotaryPositions>;
+
 struct PrefixTokens {
   TensorRef tensor = -1;
   int64_t count = 0;
@@ -142,7 +147,7 @@ struct PatchEmbedding {
   Linear projection;
   std::optional<Norm> patchNorm;
   std::vector<PrefixTokens> prefixTokens;
-  std::optional<GridPositions> positions;
+  EncoderPositions positions;
   std::optional<Norm> norm;
 };
 

@@ -236,3 +236,36 @@ VED_TEST(merge_cells_by_hand) {
   makeReferenceBackend()->mergeCells({in.data(), out.data(), 1, 3, 2, 1});
   CHECK(out == std::vector<float>({1, 3, 2, 4, 5, 0, 6, 0}));
 }
+
+VED_TEST(rotate_equals_reference) {
+  for (const CpuIsa isa : availableIsas()) {
+    const auto backend = makeCpuBackend(isa, 2);
+    for (int64_t headDim = 4; headDim <= 72; headDim += 4)
+      for (int64_t prefix = 0; prefix <= 2; ++prefix) {
+        Random random(static_cast<uint64_t>(headDim + prefix));
+        const int64_t batch = 2, heads = 3, cells = 5, tokens = prefix + cells;
+        Guarded qkv(static_cast<size_t>(batch * tokens * 3 * heads * headDim), random);
+        Guarded cosines(static_cast<size_t>(cells * headDim / 2), random), sines(cosines.size(), random);
+        std::vector<float> want(qkv.data(), qkv.data() + qkv.size());
+        const std::vector<float> before = want;
+        backend->rotate({qkv.data(), cosines.data(), sines.data(), batch, tokens, cells, heads, headDim});
+        makeReferenceBackend()->rotate(
+            {want.data(), cosines.data(), sines.data(), batch, tokens, cells, heads, headDim});
+        for (size_t i = 0; i < want.size(); ++i) {
+          CHECK(checkClose(qkv[i], want[i], 4 * kEps, backend->name() + " rotate"));
+          const int64_t row = static_cast<int64_t>(i) / (3 * heads * headDim),
+                        column = static_cast<int64_t>(i) % (3 * heads * headDim);
+          if (row % tokens < prefix || column >= 2 * heads * headDim) CHECK_EQ(qkv[i], before[i]);
+        }
+        CHECK(qkv.intact());
+      }
+  }
+}
+
+// A quarter turn of the one head of the last token: (x, y) becomes (-y, x).
+VED_TEST(rotate_by_hand) {
+  std::vector<float> qkv = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const std::vector<float> cosine = {0}, sine = {1};
+  makeReferenceBackend()->rotate({qkv.data(), cosine.data(), sine.data(), 1, 2, 1, 1, 2});
+  CHECK(qkv == std::vector<float>({1, 2, 3, 4, 5, 6, -8, 7, -10, 9, 11, 12}));
+}

@@ -55,3 +55,10 @@ test('what is refused says why, and is not in the registry', (t) => {
     t.true(error?.message.endsWith(reason));
   }
 });
+
+test('docs/add-an-architecture.md shows a file that is there', (t) => {
+  const text = readFileSync(join(ROOT, 'docs/add-an-architecture.md'), 'utf8');
+  const [, diff = ''] = /^```diff\n([^]*?)^```$/m.exec(text) ?? [];
+  const file = diff.replace(/^\+/gm, '');
+  t.is(file, readFileSync(join(ROOT, 'ts/arch/encoders/vit-msn.ts'), 'utf8'));
+});

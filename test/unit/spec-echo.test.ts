@@ -61,6 +61,7 @@ for (const name of [
   'swin-gpt2',
   'swinv2-bert',
   'dinov2-swiglu-gpt2',
+  'dinov3-gpt2',
 ]) {
   test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
     const spec = await specOf(name);

@@ -136,4 +136,30 @@ CASES = {
         gains=POST_NORM,
         seed=17,
     ),
+    # rotary positions of an image that is not square, gated perceptron, registers; biases that are not the defaults
+    "dinov3-gpt2": plain(
+        "dinov3_vit",
+        dict(hidden_size=24, num_register_tokens=2, use_gated_mlp=True, image_size=[12, 9], key_bias=True, layer_norm_eps=1e-3),
+        unused=["mask_token"],
+        **SIZES,
+        seed=93,
+    ),
+    # no registers, no biases, another base
+    "dinov3-bare-bert": plain(
+        "dinov3_vit",
+        dict(hidden_size=24, query_bias=False, value_bias=False, proj_bias=False, mlp_bias=False, rope_theta=7.0),
+        decoder=dict(model_type="bert") | BERT | POSITIONS,
+        gains=POST_BERT,
+        unused=["mask_token", "register_tokens"],
+        seed=2,
+    ),
+    # no class token
+    "ijepa-roberta": plain(
+        "ijepa",
+        dict(qkv_bias=False, layer_norm_eps=1e-2),
+        decoder=dict(model_type="roberta") | BERT | POSITIONS,
+        gains=POST_BERT,
+        **INTERPOLATE,
+        seed=1,
+    ),
 }

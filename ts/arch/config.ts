@@ -26,6 +26,8 @@ export { BeitConfig, Data2VecVisionConfig } from './encoders/beit';
 export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';
 export { Dinov2Config, Dinov2WithRegistersConfig } from './encoders/dinov2';
+export { DINOv3ViTConfig } from './encoders/dinov3-vit';
+export { IJepaConfig } from './encoders/ijepa';
 export { SiglipVisionConfig } from './encoders/siglip-vision';
 export { DonutSwinConfig, SwinConfig } from './encoders/swin';
 export { Swinv2Config } from './encoders/swinv2';

@@ -20,6 +20,8 @@ import { beit, data2vecVision } from './encoders/beit';
 import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
 import { dinov2, dinov2WithRegisters } from './encoders/dinov2';
+import { dinov3ViT } from './encoders/dinov3-vit';
+import { ijepa } from './encoders/ijepa';
 import { siglipVision } from './encoders/siglip-vision';
 import { donutSwin, swin } from './encoders/swin';
 import { swinv2 } from './encoders/swinv2';
@@ -36,6 +38,8 @@ export const encoders = {
   siglip_vision_model: siglipVision,
   dinov2,
   dinov2_with_registers: dinov2WithRegisters,
+  dinov3_vit: dinov3ViT,
+  ijepa,
   beit,
   'data2vec-vision': data2vecVision,
   swin,
@@ -66,7 +70,6 @@ export const refusedEncoders: Readonly<Record<string, string>> = {
   layoutlmv3: 'it reads words and boxes besides pixels',
   aimv2_vision_model: 'root-mean-square norms are not supported in encoders',
   hiera: 'masked units and pooled queries are not supported',
-  dinov3_vit: 'rotary positions are not supported in encoders',
 };
 
 /** Decoders of transformers that stay out, and why. */

@@ -200,7 +200,16 @@ export interface GridPositions {
   resample: 'bicubic' | 'bicubicAntialias';
 }
 
-export type EncoderPositions = GridPositions | { kind: 'none' };
+/**
+ * Queries and keys of patches are turned in every layer, by angles 2π · c · base^(-4j / headDim) for j < headDim / 4 and the row, then
+ * the column c of the patch's centre, both from -1 to 1 over the image; the first half of a head turns with the second.
+ */
+export interface RotaryPositions {
+  kind: 'rotary';
+  base: number;
+}
+
+export type EncoderPositions = GridPositions | RotaryPositions | { kind: 'none' };
 
 /** `count` learned tokens in one tensor. */
 export interface PrefixTokens {

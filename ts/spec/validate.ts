@@ -35,9 +35,23 @@ class Validator {
     const width = encoder.stages.at(-1)!.width;
     equal(encoder.hiddenSize, width, 'encoder.hiddenSize');
     if (encoder.finalNorm) this.#norm(encoder.finalNorm, 'encoder.finalNorm', width);
+    if (encoder.embedding.positions.kind === 'rotary') this.#rotaryHeads(encoder);
     const prefixed = encoder.embedding.prefixTokens.length > 0;
     if (prefixed && encoder.stages.length > 1)
       fail('encoder.embedding.prefixTokens', 'none before merged cells', 'some');
+  }
+
+  /** One table of angles serves all layers. */
+  #rotaryHeads({ stages: [stage, ...more] }: m.EncoderSpec): void {
+    const [first, ...layers] = stage!.layers;
+    const { headDim } = first!.attention;
+    if (headDim % 4) fail('encoder.stages[0].layers[0].attention.headDim', 'a multiple of 4 to turn', headDim);
+    if (more.length) fail('encoder.stages', 'one stage with rotary positions', more.length + 1);
+    for (const { attention } of [first!, ...layers]) {
+      equal(attention.headDim, headDim, 'encoder.stages[0] headDim');
+      if (attention.span.kind !== 'all')
+        fail('encoder.stages[0] span', 'all with rotary positions', attention.span.kind);
+    }
   }
 
   #stage(stage: m.EncoderStage, next: m.EncoderStage | undefined, at: string): void {
@@ -110,6 +124,7 @@ class Validator {
     });
     if (patches.norm) this.#norm(patches.norm, `${at}.norm`, width);
     if (positions.kind === 'none') return;
+    if (positions.kind === 'rotary') return positive(positions.base, `${at}.positions.base`);
     if (!(positions.prefix >= 0 && positions.prefix <= prefix))
       fail(`${at}.positions.prefix`, `0 to ${prefix}`, positions.prefix);
     const cells = size(

@@ -76,6 +76,24 @@ void CpuBackend::scaleColumns(const ScaleColumnsArgs& a) {
   });
 }
 
+void CpuBackend::rotate(const RotateArgs& a) {
+  const int64_t half = a.headDim / 2, width = a.heads * a.headDim;
+  forRows(a.batch * a.cells, 4 * width, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t image = row / a.cells, cell = row % a.cells;
+      const float* cosine = a.cosines + cell * half;
+      const float* sine = a.sines + cell * half;
+      float* x = a.qkv + (image * a.tokens + a.tokens - a.cells + cell) * 3 * width;
+      for (int64_t head = 0; head < 2 * a.heads; ++head, x += a.headDim)  // queries, then keys
+        for (int64_t d = 0; d < half; ++d) {
+          const float low = x[d], high = x[half + d];
+          x[d] = low * cosine[d] - high * sine[d];
+          x[half + d] = high * cosine[d] + low * sine[d];
+        }
+    }
+  });
+}
+
 void CpuBackend::gate(const GateArgs& a) {
   forRows(a.rows, 6 * a.width, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {

@@ -92,6 +92,18 @@ class ReferenceBackend final : public Backend {
     for (int64_t r = 0; r < a.rows; ++r)
       for (int64_t i = 0; i < a.width; ++i) a.y[r * a.width + i] *= a.factors[i];
   }
+  void rotate(const RotateArgs& a) override {
+    const int64_t half = a.headDim / 2, width = a.heads * a.headDim;
+    for (int64_t b = 0; b < a.batch; ++b)
+      for (int64_t c = 0; c < a.cells; ++c)
+        for (int64_t h = 0; h < 2 * a.heads; ++h)  // queries, then keys
+          for (int64_t d = 0; d < half; ++d) {
+            float* x = a.qkv + (b * a.tokens + a.tokens - a.cells + c) * 3 * width + h * a.headDim + d;
+            const double first = x[0], second = x[half], cosine = a.cosines[c * half + d], sine = a.sines[c * half + d];
+            x[0] = static_cast<float>(first * cosine - second * sine);
+            x[half] = static_cast<float>(second * cosine + first * sine);
+          }
+  }
   void gate(const GateArgs& a) override {
     for (int64_t r = 0; r < a.rows; ++r)
       for (int64_t i = 0; i < a.width; ++i) {

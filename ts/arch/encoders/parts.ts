@@ -99,7 +99,7 @@ export function fullAttention(
   config: HeadConfig,
   weights: WeightScope,
   names: AttentionNames,
-  biased: { readonly query: boolean; readonly key: boolean; readonly value: boolean },
+  biased: { readonly query: boolean; readonly key: boolean; readonly value: boolean; readonly output?: boolean },
   bias: GridBias | null = null,
 ): EncoderAttention {
   const { hiddenSize: hidden, numAttentionHeads: heads } = config;
@@ -110,7 +110,7 @@ export function fullAttention(
     ...{ heads, headDim },
     span: { kind: 'all', scale: headDim ** -0.5, bias },
     qkv: stack(project('query'), project('key'), project('value')),
-    output: weights.linear(names.output, heads * headDim, hidden),
+    output: weights.linear(names.output, heads * headDim, hidden, biased.output ?? true),
   };
 }
 
@@ -121,12 +121,13 @@ export function plainMlp(
   [up, down]: readonly [string, string],
   hidden: number,
   inner: number,
+  bias = true,
 ): EncoderMlp {
   return {
     kind: 'plain',
-    up: weights.linear(up, hidden, inner),
+    up: weights.linear(up, hidden, inner, bias),
     activation: activation(config.hiddenAct, 'encoder.hidden_act'),
-    down: weights.linear(down, inner, hidden),
+    down: weights.linear(down, inner, hidden, bias),
   };
 }
 

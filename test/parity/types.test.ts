@@ -41,6 +41,8 @@ async function logits(name: string, expected: Expected, dtype: 'bfloat16' | 'int
 interface Depths {
   num_hidden_layers?: number;
   n_layer?: number;
+  n_layers?: number;
+  num_layers?: number;
   decoder_layers?: number;
   depths?: number[];
 }
@@ -48,8 +50,13 @@ interface Depths {
 /** Matrix products one after another on the way to a logit, two rounded factors in each. */
 function countProducts(name: string): number {
   const config = JSON.parse(readFileSync(join(GOLDEN, name, 'config.json'), 'utf8')) as Record<string, Depths>;
-  const layers = ({ depths, decoder_layers, n_layer, num_hidden_layers }: Depths): number =>
-    depths?.reduce((sum, depth) => sum + depth, 0) ?? decoder_layers ?? n_layer ?? num_hidden_layers!;
+  const layers = (half: Depths): number =>
+    half.depths?.reduce((sum, depth) => sum + depth, 0) ??
+    half.decoder_layers ??
+    half.n_layer ??
+    half.n_layers ??
+    half.num_layers ??
+    half.num_hidden_layers!;
   const [encoder, decoder] = [layers(config['encoder']!), layers(config['decoder']!)];
   return 1 + 6 * encoder + 1 + 10 * decoder + 1;
 }

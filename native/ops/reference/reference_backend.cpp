@@ -85,7 +85,12 @@ class ReferenceBackend final : public Backend {
   void writeCache(const WriteCacheArgs& a) override { reference::writeCache(a); }
   void patches(const PatchesArgs& a) override { reference::patches(a); }
   void assembleTokens(const AssembleTokensArgs& a) override { reference::assembleTokens(a); }
-  void embedTokens(const EmbedTokensArgs& a) override { reference::embedTokens(a); }
+  bool readsRows() const override { return true; }
+  void embedTokens(const EmbedTokensArgs& a) override {
+    EmbedTokensArgs rows = a;
+    if (!a.table) rows.table = static_cast<const ReferenceWeight*>(a.tied)->w.data();
+    reference::embedTokens(rows);
+  }
   void windowAttention(const WindowAttentionArgs& a) override { reference::windowAttention(a); }
   void mergeCells(const MergeCellsArgs& a) override { reference::mergeCells(a); }
   void scaleColumns(const ScaleColumnsArgs& a) override {

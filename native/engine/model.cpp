@@ -13,8 +13,7 @@ constexpr size_t kGridLimit = 4;   // patch grids whose tables are kept
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
   if (options.backend == "reference") return ops::makeReferenceBackend();
   if (options.backend == "cpu") return ops::makeCpuBackend(options.isa, options.threads);
-  if (options.backend == "cuda")
-    return ops::makeCudaBackend(options.device, static_cast<cuda::Precision>(options.precision));
+  if (options.backend == "cuda") return ops::makeCudaBackend(options.device);
   throw Error(ErrorKind::Unsupported, "UNKNOWN_BACKEND",
               "expected backend cpu, reference or cuda, got " + options.backend);
 }

@@ -13,7 +13,6 @@ namespace ved::engine {
 struct LoadOptions {
   std::string backend = "cpu";  // "cpu", "reference" or "cuda"
   int device = 0;               // of "cuda"
-  int32_t precision = 0;        // of "cuda": cuda::Precision
   ops::CpuIsa isa = ops::CpuIsa::Auto;
   int threads = 0;
   ComputeType type = ComputeType::Float32;

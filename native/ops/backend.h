@@ -14,10 +14,6 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 
-namespace ved::cuda {
-enum class Precision : int32_t;
-}
-
 namespace ved::ops {
 
 // What greedy decoding and beam search need of one row of logits, in one pass over it.
@@ -96,7 +92,7 @@ enum class CpuIsa { Auto, Scalar, Avx2, Avx512, Neon };
 // threads 0: chosen from the machine. Throws ved::Error (Unsupported) when the ISA is not available here.
 std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads);
 // Opens a CUDA device through the CUDA library. Throws ved::Error (Device) with the reason when it cannot be used.
-std::unique_ptr<Backend> makeCudaBackend(int device, cuda::Precision precision);
+std::unique_ptr<Backend> makeCudaBackend(int device);
 // Those this machine and this build can run, best first; Scalar is always there.
 bool cpuIsaAvailable(CpuIsa isa);
 CpuIsa bestCpuIsa();

@@ -102,7 +102,8 @@ export function nativeLoadOptions(options: LoadOptions, report: () => CudaReport
   const { device = 'auto', dtype = 'auto' } = options;
   const reference = process.env['VED_BACKEND'] === 'reference';
   const cuda = reference ? undefined : cudaDevice(device, report);
-  const types: NativeLoadOptions['dtype'][] = cuda === undefined ? ['float32', 'bfloat16', 'int8'] : ['float32'];
+  const types: NativeLoadOptions['dtype'][] =
+    cuda === undefined ? ['float32', 'bfloat16', 'int8'] : ['float32', 'bfloat16'];
   const type = types.find((known) => known === (dtype === 'auto' ? 'float32' : dtype));
   if (!type) {
     const where = cuda === undefined ? 'the CPU' : 'CUDA';

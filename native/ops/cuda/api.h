@@ -10,6 +10,7 @@
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
+#include "ops/linear.h"
 
 namespace ved::cuda {
 
@@ -19,9 +20,6 @@ constexpr int kMinimumDriver = 13000;  // what CUDA 13 binaries ask of the drive
 constexpr int64_t kMaxHeadDim = 256;   // of both attention kernels
 
 enum Status : int { kOk = 0, kFailed = 1, kOutOfMemory = 2 };
-
-// How weights and matrix operands are held. Sums, statistics and the residual stream are float32 in all three.
-enum class Precision : int32_t { Float32, Float16, BFloat16 };
 
 struct Probe {
   int32_t driverVersion;   // 0: no NVIDIA driver
@@ -40,17 +38,13 @@ struct DeviceInfo {
   char reason[256];  // why not
 };
 
-struct OpenOptions {
-  int32_t device;
-  Precision precision;
-  const char* cublasPath;  // VED_CUBLAS_PATH, or nullptr: the usual places
-};
-
 struct Context;
 
-// A packed weight on the device. float32: [ceil(in / 4)][out][4]; 16 bit: [out][in rounded up to 8].
+// A packed weight on the device. Float32: [ceil(in / 4)][out][4]; BFloat16: [out][in rounded up to 8]. The type is that
+// of both factors; sums, statistics and the residual stream are float32.
 struct Weight {
   int64_t in, out;
+  ComputeType type;
   void* data;
   float* bias;  // [out]
   uint64_t bytes;
@@ -90,10 +84,9 @@ struct Api {
 
   void (*probe)(Probe* out);
   void (*device)(int32_t index, DeviceInfo* out);
-  Status (*open)(const OpenOptions* options, Context** out, char* message, size_t messageBytes);
+  Status (*open)(int32_t device, Context** out, char* message, size_t messageBytes);
   void (*close)(Context* context);
   const char* (*lastError)(const Context* context);
-  const char* (*cublas)(const Context* context);  // which library does large products, or why none
 
   Status (*allocate)(Context* context, size_t bytes, void** out);  // zeroed
   void (*release)(Context* context, void* pointer);
@@ -110,7 +103,7 @@ struct Api {
   Status (*launchGraph)(Context* context, void* graph);
   void (*releaseGraph)(Context* context, void* graph);
 
-  uint64_t (*weightBytes)(Precision precision, int64_t in, int64_t out);
+  uint64_t (*weightBytes)(ComputeType type, int64_t in, int64_t out);
   Status (*packBlock)(Context* context, const PackBlock* call);
   Status (*linear)(Context* context, const LinearCall* call);
   Status (*layerNorm)(Context* context, const ops::LayerNormArgs* args);
@@ -137,7 +130,6 @@ constexpr uint64_t layoutFingerprint() {
   for (const uint64_t size : {sizeof(Api),
                               sizeof(Probe),
                               sizeof(DeviceInfo),
-                              sizeof(OpenOptions),
                               sizeof(Weight),
                               sizeof(LinearCall),
                               sizeof(PackBlock),

@@ -16,26 +16,15 @@ constexpr size_t kAlignment = 256;  // of staged arrays
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-const char* precisionName(Precision precision) {
-  switch (precision) {
-    case Precision::Float32:
-      return "float32";
-    case Precision::Float16:
-      return "float16";
-    case Precision::BFloat16:
-      return "bfloat16";
-  }
-  return "?";
-}
-
 }  // namespace
 
 class CudaWeight final : public ops::LinearWeight {
  public:
-  CudaWeight(CudaBackend& backend, int64_t inSize, int64_t outSize, bool withBias) : backend_(backend) {
-    in = inSize, out = outSize, hasBias = withBias;
-    weight.in = in, weight.out = out;
-    weight.bytes = backend.api_.weightBytes(backend.precision_, in, out);
+  CudaWeight(CudaBackend& backend, int64_t inSize, int64_t outSize, bool withBias, ComputeType kind)
+      : backend_(backend) {
+    in = inSize, out = outSize, hasBias = withBias, type = kind;
+    weight.in = in, weight.out = out, weight.type = type;
+    weight.bytes = backend.api_.weightBytes(type, in, out);
     weight.data = backend.allocateBytes(weight.bytes);
     weight.bias = backend.allocate(static_cast<size_t>(out));
   }
@@ -63,17 +52,16 @@ class CudaWeight final : public ops::LinearWeight {
   CudaBackend& backend_;
 };
 
-CudaBackend::CudaBackend(const Api& api, int device, Precision precision) : api_(api), precision_(precision) {
+CudaBackend::CudaBackend(const Api& api, int device) : api_(api) {
   DeviceInfo info{};
   api_.device(device, &info);
   char message[512] = "";
-  const OpenOptions options{device, precision, std::getenv("VED_CUBLAS_PATH")};
-  const Status status = api_.open(&options, &context_, message, sizeof message);
+  const Status status = api_.open(device, &context_, message, sizeof message);
   if (status != kOk)
     throw Error(status == kOutOfMemory ? ErrorKind::OutOfMemory : ErrorKind::Device,
                 status == kOutOfMemory ? "CUDA_OUT_OF_MEMORY" : "CUDA_ERROR",
                 "cuda:" + std::to_string(device) + " could not be opened: " + message);
-  name_ = "cuda:" + std::to_string(device) + " (" + info.name + ", " + precisionName(precision) + ")";
+  name_ = "cuda:" + std::to_string(device) + " (" + info.name + ")";
 }
 
 CudaBackend::~CudaBackend() {
@@ -225,8 +213,8 @@ void CudaBackend::endRecording() {
 // --- ops ------------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<ops::LinearWeight> CudaBackend::makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) {
-  if (type != ComputeType::Float32) lacks(computeTypeName(type));
-  return std::make_unique<CudaWeight>(*this, in, out, hasBias);
+  if (type == ComputeType::Int8) lacks("int8");
+  return std::make_unique<CudaWeight>(*this, in, out, hasBias, type);
 }
 
 const float* CudaBackend::biasOf(const ops::LinearWeight& weight) const {
@@ -341,8 +329,8 @@ void CudaBackend::summarize(const float* logits, int64_t ld, int64_t rows, int64
 
 namespace ved::ops {
 
-std::unique_ptr<Backend> makeCudaBackend(int device, cuda::Precision precision) {
-  return std::make_unique<cuda::CudaBackend>(cuda::requireDevice(device), device, precision);
+std::unique_ptr<Backend> makeCudaBackend(int device) {
+  return std::make_unique<cuda::CudaBackend>(cuda::requireDevice(device), device);
 }
 
 }  // namespace ved::ops

@@ -13,13 +13,12 @@ namespace ved::cuda {
 class CudaBackend final : public ops::Backend {
  public:
   // Throws ved::Error (Device) when the device cannot be opened.
-  CudaBackend(const Api& api, int device, Precision precision);
+  CudaBackend(const Api& api, int device);
   ~CudaBackend() override;
 
   std::string name() const override { return name_; }
   bool fusesEpilogues() const override { return true; }
   int threads() const override { return 1; }
-  std::string cublas() const { return api_.cublas(context_); }
   size_t graphs() const { return graphs_.size(); }
 
   bool hostMemory() const override { return false; }
@@ -70,7 +69,6 @@ class CudaBackend final : public ops::Backend {
 
   const Api& api_;
   Context* context_ = nullptr;
-  Precision precision_;
   std::string name_;
   struct Constant {
     void* data;

@@ -71,7 +71,7 @@ VED_TEST(cuda_reasons) {
 
 VED_TEST(cuda_out_of_memory_leaves_the_backend_usable) {
   const cuda::Library& library = emulator();
-  cuda::CudaBackend backend(*library.api, 0, cuda::Precision::Float32);
+  cuda::CudaBackend backend(*library.api, 0);
   {
     const Variable limit("VED_EMU_MEMORY", "1000000");
     try {
@@ -93,7 +93,7 @@ VED_TEST(cuda_out_of_memory_leaves_the_backend_usable) {
 // The same ops with other contents: first run plainly, then recorded, then replayed.
 VED_TEST(cuda_recordings_read_what_is_staged) {
   const cuda::Library& library = emulator();
-  cuda::CudaBackend backend(*library.api, 0, cuda::Precision::Float32);
+  cuda::CudaBackend backend(*library.api, 0);
   float* out = backend.allocate(4);
   const float table[] = {10, 20, 30, 40}, positions[] = {1, 2};
   bool replayed = false;

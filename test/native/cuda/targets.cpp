@@ -9,12 +9,11 @@ namespace ved::test {
 namespace {
 
 Target cudaTarget(const std::string& name, const cuda::Api& api) {
-  return {
-      name,
-      [&api](int) -> std::unique_ptr<ops::Backend> {
-        return std::make_unique<MirrorBackend>(std::make_unique<cuda::CudaBackend>(api, 0, cuda::Precision::Float32));
-      },
-      {ComputeType::Float32}};
+  return {name,
+          [&api](int) -> std::unique_ptr<ops::Backend> {
+            return std::make_unique<MirrorBackend>(std::make_unique<cuda::CudaBackend>(api, 0));
+          },
+          {ComputeType::Float32, ComputeType::BFloat16}};
 }
 
 std::vector<Target> makeTargets() {

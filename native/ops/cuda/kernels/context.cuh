@@ -1,24 +1,21 @@
 // The state of one opened device inside the library, and how host code launches kernels on it.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "ops/cuda/api.h"
 #include "ops/cuda/kernels/platform.cuh"
 
 namespace ved::cuda {
 
-class Cublas;
-
 struct Context {
   int device = 0;
-  Precision precision = Precision::Float32;
   cudaStream_t stream = nullptr;
   cudaDeviceProp properties{};
   std::string error;
-  Cublas* cublas = nullptr;
-  std::string cublasText;
   void* scratch = nullptr;  // 16-bit operands of the product in progress
   size_t scratchBytes = 0;
+  std::vector<void*> retired;  // smaller scratch memory, which recordings may still name
   bool capturing = false;
 };
 

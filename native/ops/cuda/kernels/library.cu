@@ -3,7 +3,6 @@
 #include <new>
 
 #include "ops/cuda/kernels/context.cuh"
-#include "ops/cuda/kernels/cublas.cuh"
 #include "ops/cuda/kernels/linear.cuh"
 
 #ifndef VED_VERSION
@@ -76,21 +75,19 @@ void closeContext(Context* c) {
   if (!c) return;
   cudaSetDevice(c->device);
   if (c->stream) cudaStreamSynchronize(c->stream);
-  delete c->cublas;
   if (c->scratch) cudaFree(c->scratch);
+  for (void* memory : c->retired) cudaFree(memory);
   if (c->stream) cudaStreamDestroy(c->stream);
   delete c;
 }
 
-Status openContext(const OpenOptions* options, Context** out, char* message, size_t messageBytes) {
+Status openContext(int32_t device, Context** out, char* message, size_t messageBytes) {
   *out = nullptr;
   auto* c = new (std::nothrow) Context;
   if (!c) return kOutOfMemory;
-  c->device = options->device;
-  c->precision = options->precision;
-  Status status = report(*c, cudaSetDevice(options->device), "cudaSetDevice");
-  if (status == kOk)
-    status = report(*c, cudaGetDeviceProperties(&c->properties, options->device), "cudaGetDeviceProperties");
+  c->device = device;
+  Status status = report(*c, cudaSetDevice(device), "cudaSetDevice");
+  if (status == kOk) status = report(*c, cudaGetDeviceProperties(&c->properties, device), "cudaGetDeviceProperties");
   if (status == kOk)
     status = report(*c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   if (status != kOk) {
@@ -98,7 +95,6 @@ Status openContext(const OpenOptions* options, Context** out, char* message, siz
     closeContext(c);
     return status;
   }
-  c->cublas = Cublas::open(*c, options->cublasPath, c->cublasText);
   *out = c;
   return kOk;
 }
@@ -171,9 +167,9 @@ void releaseGraph(Context* c, void* graph) {
   cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
 }
 
-uint64_t weightBytes(Precision precision, int64_t in, int64_t out) {
+uint64_t weightBytes(ComputeType type, int64_t in, int64_t out) {
   const uint64_t outputs = static_cast<uint64_t>(out);
-  if (precision == Precision::Float32) return static_cast<uint64_t>((in + 3) / 4 * 4) * outputs * 4;
+  if (type == ComputeType::Float32) return static_cast<uint64_t>((in + 3) / 4 * 4) * outputs * 4;
   return static_cast<uint64_t>(paddedDepth(in)) * outputs * 2;
 }
 
@@ -198,7 +194,6 @@ const Api kApi = {
     openContext,
     closeContext,
     [](const Context* c) { return c->error.c_str(); },
-    [](const Context* c) { return c->cublasText.c_str(); },
     allocate,
     release,
     allocateHost,

@@ -1,18 +1,18 @@
-// The linear op: picks the kernel for a precision and a number of rows.
+// The linear op: picks the kernels of a type.
 #include "ops/cuda/kernels/linear.cuh"
 
 namespace ved::cuda {
 
 Status linear(Context& c, const LinearCall& a) {
   if (a.rows == 0) return kOk;
-  if (c.precision != Precision::Float32) return linear16(c, a);
+  if (a.weight.type != ComputeType::Float32) return linear16(c, a);
   linearF32(c, a);
   return launched(c, "linear");
 }
 
 Status packBlock(Context& c, const PackBlock& a) {
   if (a.outCount * a.inCount == 0) return kOk;
-  c.precision == Precision::Float32 ? packF32(c, a) : pack16(c, a);
+  a.weight.type == ComputeType::Float32 ? packF32(c, a) : pack16(c, a);
   return launched(c, "pack_weight");
 }
 

@@ -105,6 +105,8 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
   if (tables_.size() > kGridLimit) {
     const GridTables& dropped = tables_.back();
     backend_->forget(dropped.positions.data());
+    backend_->forget(dropped.angles.cosines.data());
+    backend_->forget(dropped.angles.sines.data());
     for (const plan::BiasTable& bias : dropped.biases) {
       backend_->forget(bias.table.data());
       backend_->forget(bias.classes.data());

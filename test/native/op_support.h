@@ -33,6 +33,7 @@ struct Target {
   std::string name;
   std::function<std::unique_ptr<ops::Backend>(int threads)> make;
   std::vector<ComputeType> types;  // that its linear maps and encoder attention know
+  bool sameBitsInAllTypes = true;  // a row's result never depends on the rows beside it; else in float32 only
   bool knows(ComputeType type) const { return std::find(types.begin(), types.end(), type) != types.end(); }
 };
 const std::vector<Target>& targets();

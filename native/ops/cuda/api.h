@@ -119,6 +119,7 @@ struct Api {
   Status (*windowAttention)(Context* context, const ops::WindowAttentionArgs* args);
   Status (*mergeCells)(Context* context, const ops::MergeCellsArgs* args);
   Status (*scaleColumns)(Context* context, const ops::ScaleColumnsArgs* args);
+  Status (*rotate)(Context* context, const ops::RotateArgs* args);
   Status (*gate)(Context* context, const ops::GateArgs* args);
   Status (*summarize)(Context* context, const SummaryCall* call);
 };
@@ -148,6 +149,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(ops::MergeCellsArgs),
                               sizeof(ops::ScaleColumnsArgs),
                               sizeof(ops::GateArgs),
+                              sizeof(ops::RotateArgs),
                               sizeof(ops::RelativeBias),
                               sizeof(ops::RowSummary)})
     hash = mixLayout(hash, size);

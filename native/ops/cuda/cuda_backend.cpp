@@ -263,6 +263,13 @@ void CudaBackend::windowAttention(const ops::WindowAttentionArgs& a) {
 void CudaBackend::mergeCells(const ops::MergeCellsArgs& a) { check(api_.mergeCells(context_, &a)); }
 void CudaBackend::gate(const ops::GateArgs& a) { check(api_.gate(context_, &a)); }
 
+void CudaBackend::rotate(const ops::RotateArgs& a) {
+  ops::RotateArgs args = a;
+  args.cosines = constant(a.cosines, a.cells * (a.headDim / 2));
+  args.sines = constant(a.sines, a.cells * (a.headDim / 2));
+  check(api_.rotate(context_, &args));
+}
+
 void CudaBackend::scaleColumns(const ops::ScaleColumnsArgs& a) {
   ops::ScaleColumnsArgs args = a;
   args.factors = constant(a.factors, a.width);
@@ -308,6 +315,7 @@ void CudaBackend::assembleTokens(const ops::AssembleTokensArgs& a) {
 
 void CudaBackend::embedTokens(const ops::EmbedTokensArgs& a) {
   ops::EmbedTokensArgs args = a;
+  args.tied = nullptr;  // readsRows() is false: the table is always there
   args.table = constant(a.table, a.tableRows * a.width);
   args.positions = constant(a.positions, a.positionRows * a.width);
   check(api_.embedTokens(context_, &args));

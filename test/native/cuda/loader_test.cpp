@@ -106,7 +106,7 @@ VED_TEST(cuda_recordings_read_what_is_staged) {
     const uint64_t key[] = {7, reinterpret_cast<uint64_t>(staged)};
     replayed = backend.replay(key);
     if (!replayed) {
-      backend.embedTokens({table, positions, out, staged, stagedPositions, 2, 1, 2.0f, 4, 2});
+      backend.embedTokens({table, positions, out, staged, stagedPositions, 2, 1, 2.0f, nullptr, 4, 2});
       backend.endRecording();
     }
     float got[2];

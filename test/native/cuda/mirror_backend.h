@@ -150,6 +150,13 @@ class MirrorBackend final : public ops::Backend {
     m.constant(a.factors);
     device_->scaleColumns(d);
   }
+  void rotate(const ops::RotateArgs& a) override {
+    Copies m(*device_);
+    ops::RotateArgs d = a;
+    d.qkv = m.out(a.qkv, a.batch * a.tokens * 3 * a.heads * a.headDim);
+    m.constant(a.cosines), m.constant(a.sines);
+    device_->rotate(d);
+  }
   void gate(const ops::GateArgs& a) override {
     Copies m(*device_);
     ops::GateArgs d = a;

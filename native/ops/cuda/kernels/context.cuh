@@ -44,6 +44,7 @@ Status add(Context&, const ops::AddArgs&);
 Status windowAttention(Context&, const ops::WindowAttentionArgs&);
 Status mergeCells(Context&, const ops::MergeCellsArgs&);
 Status scaleColumns(Context&, const ops::ScaleColumnsArgs&);
+Status rotate(Context&, const ops::RotateArgs&);
 Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
 

@@ -222,6 +222,7 @@ const Api kApi = {
     entry<ops::WindowAttentionArgs, windowAttention>,
     entry<ops::MergeCellsArgs, mergeCells>,
     entry<ops::ScaleColumnsArgs, scaleColumns>,
+    entry<ops::RotateArgs, rotate>,
     entry<ops::GateArgs, gate>,
     entry<SummaryCall, summarize>,
 };

@@ -62,6 +62,18 @@ __global__ void gateKernel(ops::GateArgs a) {
   a.y[i] = activateOne(x[0], a.activation) * x[a.width];
 }
 
+__global__ void rotateKernel(ops::RotateArgs a) {
+  const int64_t half = a.headDim / 2, i = globalThread();
+  if (i >= a.batch * a.cells * 2 * a.heads * half) return;
+  const int64_t d = i % half, head = i / half % (2 * a.heads), cell = i / half / (2 * a.heads) % a.cells;
+  const int64_t image = i / half / (2 * a.heads) / a.cells;
+  const int64_t row = image * a.tokens + a.tokens - a.cells + cell;
+  float* x = a.qkv + row * 3 * a.heads * a.headDim + head * a.headDim + d;
+  const float first = x[0], second = x[half], cosine = a.cosines[cell * half + d], sine = a.sines[cell * half + d];
+  x[0] = first * cosine - second * sine;
+  x[half] = second * cosine + first * sine;
+}
+
 template <class Args>
 Status elementwise(Context& c, void (*kernel)(Args), const Args& a, const char* what) {
   if (a.rows * a.width > 0)
@@ -81,6 +93,11 @@ Status addBias(Context& c, const ops::AddBiasArgs& a) { return elementwise(c, ad
 Status activate(Context& c, const ops::ActivateArgs& a) { return elementwise(c, activateKernel, a, "activate"); }
 Status add(Context& c, const ops::AddArgs& a) { return elementwise(c, addKernel, a, "add"); }
 Status gate(Context& c, const ops::GateArgs& a) { return elementwise(c, gateKernel, a, "gate"); }
+Status rotate(Context& c, const ops::RotateArgs& a) {
+  const int64_t pairs = a.batch * a.cells * 2 * a.heads * (a.headDim / 2);
+  if (pairs > 0) launchKernel(c.stream, rotateKernel, dim3(blocksFor(pairs, kThreads)), dim3(kThreads), 0, a);
+  return launched(c, "rotate");
+}
 Status scaleColumns(Context& c, const ops::ScaleColumnsArgs& a) {
   return elementwise(c, scaleColumnsKernel, a, "scale_columns");
 }

@@ -21,7 +21,7 @@ def cuda_options(device):
     machine.tool("nvcc")
     present, _ = machine.gpu_or_none()
     target = machine.architecture(present["capability"] if present else (9, 0))
-    return ["-DVED_CUDA=ON", f"-DVED_CUDA_ARCHITECTURES={target}-real", f"-DCMAKE_CUDA_COMPILER={machine.tool('nvcc')}"]
+    return ["-DVED_CUDA=ON", f"-DVED_CUDA_ARCHITECTURES={target}-real", f"-DCMAKE_CUDA_COMPILER={os.path.realpath(machine.tool('nvcc'))}"]
 
 
 def open_bundle(options):

@@ -21,6 +21,11 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 enable_language(CUDA)
+if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+  # CMake up to 3.25.1 knows no C++20 of nvcc's, which has had it since 12.0.
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
 
 add_library(ved_cuda SHARED ${VED_CUDA_SOURCES})
 set_target_properties(ved_cuda PROPERTIES

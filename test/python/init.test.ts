@@ -85,7 +85,7 @@ function check(t: ExecutionContext, name: string): void {
 
 /** Tensors that take no part in what a decoder reads, an untied head's second bias, and buffers that hold no weights. */
 const UNUSED =
-  /^encoder\.(pooler\.|embeddings\.mask_token$|post_layernorm\.|head\.|.*relative_position_index$)|^decoder\.(cls\.predictions|lm_head)\.bias$/;
+  /^decoder\.bert\.pooler\.|^encoder\.(pooler\.|embeddings\.mask_token$|post_layernorm\.|head\.|.*relative_position_index$)|^decoder\.(cls\.predictions|lm_head)\.bias$/;
 
 const maybe = hasTransformers ? test : test.skip;
 for (const name of NAMES) maybe(`new tensors start as in transformers: ${name}`, check, name);

@@ -1,4 +1,5 @@
-"""`python init_stats.py CONFIG.json…`: new models by transformers, and per tensor what its values look like. One line per config."""
+"""`python init_stats.py CONFIG.json…`: new models by transformers, and per tensor that is not empty what its values
+look like. One line per config."""
 
 import json
 import sys
@@ -34,7 +35,7 @@ def run(path):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)  # in memory version 5 uses other names than on disk
         tensors = load_file(Path(folder) / "model.safetensors")
-    return {"path": path, "tensors": {name: describe(value) for name, value in tensors.items()}}
+    return {"path": path, "tensors": {name: describe(value) for name, value in tensors.items() if value.numel()}}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 // copied there, the op runs, and what it may write is copied back, row padding included.
 #pragma once
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <vector>
@@ -58,9 +59,9 @@ class MirrorBackend final : public ops::Backend {
     int32_t rows = largest(a.slotOfToken, a.tokens) + 1;
     const int32_t slots = a.slots ? largest(a.slots, rows * a.capacity) + 1 : rows;
     d.q = m.in(a.q, strided(a.tokens, a.ldq, width));
-    const int64_t floats = cacheFloats(a.cacheType, slots * width * a.capacity);
-    d.keys = m.in(static_cast<const float*>(a.keys), floats);
-    d.values = m.in(static_cast<const float*>(a.values), floats);
+    const int64_t cacheBytes = slots * width * a.capacity * ops::cacheElementBytes(a.cacheType);
+    d.keys = m.inBytes(a.keys, cacheBytes);
+    d.values = m.inBytes(a.values, cacheBytes);
     d.out = m.out(a.out, strided(a.tokens, a.ldo, width));
     if (a.probabilities) d.probabilities = m.out(a.probabilities, a.tokens * a.heads * a.capacity);
     stage({{at(d.slotOfToken), bytes(a.tokens)},
@@ -72,11 +73,12 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     ops::WriteCacheArgs d = a;
     const int64_t width = a.heads * a.headDim;
-    const int64_t floats = cacheFloats(a.cacheType, (largest(a.slotOfToken, a.tokens) + 1) * width * a.capacity);
+    const int64_t slots = largest(a.slotOfToken, a.tokens) + 1;
+    const int64_t cacheBytes = slots * width * a.capacity * ops::cacheElementBytes(a.cacheType);
     d.k = m.in(a.k, strided(a.tokens, a.ldk, width));
     d.v = m.in(a.v, strided(a.tokens, a.ldv, width));
-    d.keys = m.out(static_cast<float*>(a.keys), floats);
-    d.values = m.out(static_cast<float*>(a.values), floats);
+    d.keys = m.outBytes(a.keys, cacheBytes);
+    d.values = m.outBytes(a.values, cacheBytes);
     stage({{at(d.slotOfToken), bytes(a.tokens)}, {at(d.positionOfToken), bytes(a.tokens)}});
     device_->writeCache(d);
   }
@@ -175,18 +177,27 @@ class MirrorBackend final : public ops::Backend {
    public:
     explicit Copies(ops::Backend& device) : device_(device) {}
     ~Copies() {
-      for (const Back& back : back_) device_.download(back.host, back.device, back.floats);
+      for (const Back& back : back_) {
+        std::vector<float> whole(floatsOf(back.bytes));
+        device_.download(whole.data(), back.device, whole.size());
+        std::memcpy(back.host, whole.data(), back.bytes);
+      }
     }
-    float* in(const float* host, int64_t floats) {
+    float* in(const float* host, int64_t floats) { return inBytes(host, floats * 4); }
+    float* out(float* host, int64_t floats) { return outBytes(host, floats * 4); }
+    // Devices copy whole floats; an odd number of bfloat16 values ends in half of one.
+    float* inBytes(const void* host, int64_t bytes) {
       if (!host) return nullptr;
+      std::vector<float> whole(floatsOf(static_cast<size_t>(bytes)));
+      if (bytes) std::memcpy(whole.data(), host, static_cast<size_t>(bytes));
       blocks_.push_back(std::make_unique<ops::Buffer>(device_));
-      float* device = blocks_.back()->reserve(static_cast<size_t>(floats));
-      device_.upload(device, host, static_cast<size_t>(floats));
+      float* device = blocks_.back()->reserve(whole.size());
+      device_.upload(device, whole.data(), whole.size());
       return device;
     }
-    float* out(float* host, int64_t floats) {
-      float* device = in(host, floats);
-      if (device) back_.push_back({host, device, static_cast<size_t>(floats)});
+    float* outBytes(void* host, int64_t bytes) {
+      float* device = inBytes(host, bytes);
+      if (device) back_.push_back({host, device, static_cast<size_t>(bytes)});
       return device;
     }
     // Constants are copied by the backend itself, once: here their contents change from case to case.
@@ -194,10 +205,11 @@ class MirrorBackend final : public ops::Backend {
 
    private:
     struct Back {
-      float* host;
+      void* host;
       const float* device;
-      size_t floats;
+      size_t bytes;
     };
+    static size_t floatsOf(size_t bytes) { return (bytes + 3) / 4; }
     ops::Backend& device_;
     std::vector<std::unique_ptr<ops::Buffer>> blocks_;
     std::vector<Back> back_;
@@ -206,9 +218,6 @@ class MirrorBackend final : public ops::Backend {
   static int64_t strided(int64_t rows, int64_t ld, int64_t width) { return rows ? (rows - 1) * ld + width : 0; }
   static int32_t largest(const int32_t* values, int64_t count) {
     return count ? *std::max_element(values, values + count) : 0;
-  }
-  static int64_t cacheFloats(ops::CacheType type, int64_t elements) {
-    return (elements * ops::cacheElementBytes(type) + 3) / 4;
   }
   static size_t bytes(int64_t count) { return static_cast<size_t>(count) * sizeof(int32_t); }
   static const void** at(const int32_t*& pointer) { return reinterpret_cast<const void**>(&pointer); }

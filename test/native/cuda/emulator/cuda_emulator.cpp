@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -77,7 +78,7 @@ struct Copy {
 
 struct Fiber {
   Context context;
-  unsigned char* stack = nullptr;
+  std::unique_ptr<unsigned char[]> stack;
   State state = State::Done;
   unsigned waitMask = 0;
   unsigned exchanges = 0;  // parity picks the buffer: nobody can be two exchanges ahead
@@ -108,7 +109,7 @@ thread_local Machine machine;
 void enterFiber(Fiber& f) {
 #if defined(__SANITIZE_ADDRESS__)
   void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, f.stack, kStack);
+  __sanitizer_start_switch_fiber(&fake, f.stack.get(), kStack);
 #endif
   switchContext(machine.scheduler, f.context);
 #if defined(__SANITIZE_ADDRESS__)
@@ -196,11 +197,11 @@ void prepareFibers(unsigned threads) {
   if (machine.fibers.size() < threads) machine.fibers.resize(threads);  // stacks are kept for the next launch
   for (unsigned t = 0; t < threads; ++t) {
     Fiber& f = machine.fibers[t];
-    if (!f.stack) f.stack = static_cast<unsigned char*>(std::malloc(kStack));
+    if (!f.stack) f.stack.reset(new unsigned char[kStack]);  // not zeroed: only what runs is touched
     f.state = State::Ready;
     f.copies.clear();
     f.group = f.exchanges = 0;
-    makeContext(f.context, f.stack, fiberMain);
+    makeContext(f.context, f.stack.get(), fiberMain);
   }
 }
 

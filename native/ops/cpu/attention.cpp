@@ -1,15 +1,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cpu/relative_bias.h"
 
 namespace ved::ops::cpu {
 
 namespace {
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t padded(int64_t n, int64_t unit) { return ceilDiv(n, unit) * unit; }
 
 // One (image, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles of rows
 // and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte

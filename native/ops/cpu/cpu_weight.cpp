@@ -5,11 +5,11 @@
 #include <cstring>
 #include <limits>
 
+#include "ops/cpu/blocks.h"
+
 namespace ved::ops::cpu {
 
 namespace {
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 AlignedFloats zeros(int64_t count) {
   AlignedFloats v(static_cast<size_t>(count));

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
 
 namespace ved::ops::cpu {
@@ -8,8 +9,6 @@ namespace {
 
 constexpr int64_t kPackedBlockBytes = 448 * 1024;  // packed rows that stay in L2 while panels stream past
 constexpr int64_t kWorthWaking = 1 << 17;          // multiply-adds: a few microseconds of one core
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How one linear op is cut: rows into tiles of at most MR, tiles into blocks that fit L2, panels into groups;
 // a task is one (block, group).

@@ -4,14 +4,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
 #include "ops/cpu/relative_bias.h"
 
 namespace ved::ops::cpu {
 namespace {
-
-int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t padded(int64_t n, int64_t unit) { return ceilDiv(n, unit) * unit; }
 
 // Sizes and scratch layout, equal for every (image, window, head) of a call.
 struct Layout {

@@ -1,11 +1,20 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import type { ExecutionContext } from 'ava';
 import { VedError } from '../../ts/errors.js';
 
+const temporary: string[] = [];
+process.on('exit', () => {
+  for (const folder of temporary) rmSync(folder, { recursive: true, force: true });
+});
+
+/** An empty folder that is removed when the tests of this file have ended. */
 export function tempFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'ved-files-'));
+  const folder = mkdtempSync(join(tmpdir(), 'ved-files-'));
+  temporary.push(folder);
+  return folder;
 }
 
 export function write(folder: string, name: string, bytes: Uint8Array | string): string {

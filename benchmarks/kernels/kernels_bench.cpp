@@ -1,4 +1,4 @@
-// kernels_bench [threads] [isa] [float32|bfloat16|int8]: the shapes of ViT-B/16 encoders and GPT-2-small-like decode
+// kernels_bench [threads] [isa] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and GPT-2-small-like decode
 // steps. Columns: median and best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds,
 // or GB/s of reading).
 #include <algorithm>
@@ -152,7 +152,9 @@ int main(int argc, char** argv) {
   const Bench b{*backend, ceilings, argc > 3 ? parseType(argv[3]) : ComputeType::Float32};
   std::printf("%s %s, %d threads; ceilings now: %.0f GFLOP/s, read %.1f GB/s\n", backend->name().c_str(),
               computeTypeName(b.type), threads, b.operations(), ceilings.gbytes());
+  const std::string part = argc > 4 ? argv[4] : "";
   for (const int64_t m : {197, 577}) {
+    if (part == "decode") break;
     encoderLinear(b, m, 768, 768, Activation::Identity, true);
     encoderLinear(b, m, 768, 2304, Activation::Identity, false);
     encoderLinear(b, m, 768, 3072, Activation::Gelu, false);
@@ -160,6 +162,7 @@ int main(int argc, char** argv) {
     encoderAttention(b, m);
   }
   for (const int64_t m : {1, 4, 8, 16, 40}) {
+    if (part == "encoder") break;
     decodeLinear(b, m, 768, 768);
     decodeLinear(b, m, 768, 3072);
     decodeLinear(b, m, 3072, 768);

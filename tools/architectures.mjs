@@ -43,6 +43,10 @@ function configName(classes, config) {
   return `\`${Object.keys(classes).find((name) => classes[name] === config)}\``;
 }
 
+/** Keys that a config cannot do without. */
+const NEEDED = { xmod: { default_language: 'en_XX' } };
+/** Decoders that transformers does not have. */
+const OWN = { distilbert: 'against a small model in torch: ' };
 const NORM = { pre: 'pre-norm', post: 'post-norm', branch: 'norm after each branch' };
 
 function encoderPositions(spec) {
@@ -81,7 +85,7 @@ function encoderRow(name, { config, imageSizes }, spec, classes) {
 
 function decoderRow(name, { config }, spec, classes) {
   const layers = `${NORM[spec.normPosition]}, ${spec.finalNorm ? 'final norm' : 'no final norm'}`;
-  return [`\`${name}\``, configName(classes, config), layers, casesOf('decoder', name)];
+  return [`\`${name}\``, configName(classes, config), layers, (OWN[name] ?? '') + casesOf('decoder', name)];
 }
 
 /** The text between the marks, by the name of each table. */
@@ -89,7 +93,7 @@ function tables({ registry: { encoders, decoders, refusedEncoders, refusedDecode
   const specOf = (encoder, decoder) => {
     const config = composite.VisionEncoderDecoderConfig.fromEncoderDecoderConfigs(
       encoders[encoder].config.fromJSON({ model_type: encoder }),
-      decoders[decoder].config.fromJSON({ model_type: decoder }),
+      decoders[decoder].config.fromJSON({ model_type: decoder, ...NEEDED[decoder] }),
     );
     return composite.buildModelSpec(config, { files: [], tensors: new Map() }, 'create').spec;
   };

@@ -52,11 +52,14 @@ export {
   RemBertConfig,
   RobertaConfig,
   RobertaPreLayerNormConfig,
+  RoCBertConfig,
+  RoFormerConfig,
   TrOCRConfig,
   ViTConfig,
   XGLMConfig,
   XLMRobertaConfig,
   XLMRobertaXLConfig,
+  XmodConfig,
 } from './arch/config';
 export type { DecoderConfig, EncoderConfig } from './arch/config';
 export {

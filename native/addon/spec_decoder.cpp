@@ -10,13 +10,44 @@ spec::PositionIds readPositionIds(const Reader& r) {
   rejectValue(r.path() + ".kind", "sequential or nonPad, got " + kind);
 }
 
+spec::Turns readTurns(const Reader& r) {
+  const std::string turns = r.string("turns");
+  if (turns == "keys") return spec::Turns::Keys;
+  if (turns == "keysAndValues") return spec::Turns::KeysAndValues;
+  rejectValue(r.path() + ".turns", "keys or keysAndValues, got " + turns);
+}
+
 spec::DecoderPositions readPositions(const Reader& r) {
   const std::string kind = r.string("kind");
   if (kind == "table")
     return spec::TablePositions{readRef(r, "table"), r.integer("rows"), readPositionIds(r.object("ids"))};
   if (kind == "sinusoidal")
     return spec::SinusoidalPositions{r.integer("rows"), r.integer("zeroRow"), readPositionIds(r.object("ids"))};
-  rejectValue(r.path() + ".kind", "table or sinusoidal, got " + kind);
+  if (kind == "rotary")
+    return spec::TurnedPositions{readRef(r, "table"), r.integer("rows"), readTurns(r),
+                                 readPositionIds(r.object("ids"))};
+  rejectValue(r.path() + ".kind", "table, sinusoidal or rotary, got " + kind);
+}
+
+std::optional<spec::TokenMap> readTokenMap(const Reader& r) {
+  if (!r.has("tokenMap")) return std::nullopt;
+  const Reader t = r.object("tokenMap");
+  spec::TokenMap map;
+  for (const Reader& row : t.objects("beside"))
+    map.beside.push_back({readRef(row, "table"), row.integer("rows"), row.integer("width")});
+  map.map = readLinear(t.object("map"));
+  return map;
+}
+
+std::optional<spec::Adapter> readAdapter(const Reader& r) {
+  if (!r.has("adapter")) return std::nullopt;
+  const Reader a = r.object("adapter");
+  const std::string residual = a.string("residual");
+  if (residual != "plain" && residual != "normed")
+    rejectValue(a.path() + ".residual", "plain or normed, got " + residual);
+  return spec::Adapter{readOptionalNorm(a, "norm"),
+                       residual == "plain" ? spec::AdapterResidual::Plain : spec::AdapterResidual::Normed,
+                       readMlp(a.object("mlp"))};
 }
 
 std::optional<spec::Linear> readOptionalLinear(const Reader& r, const char* name) {
@@ -29,6 +60,7 @@ spec::DecoderEmbedding readEmbedding(const Reader& r) {
   embedding.table = readRef(r, "table");
   embedding.width = r.integer("width");
   embedding.scale = r.number("scale");
+  embedding.tokenMap = readTokenMap(r);
   embedding.tokenNorm = readOptionalNorm(r, "tokenNorm");
   embedding.positions = readPositions(r.object("positions"));
   for (const Reader& row : r.objects("constants"))
@@ -65,7 +97,7 @@ spec::DecoderSpec readDecoder(const Reader& r) {
   for (const Reader& layer : r.objects("layers"))
     decoder.layers.push_back({readTextAttention(layer.object("selfAttention")), readNorm(layer.object("selfNorm")),
                               readCrossAttention(layer.object("crossAttention")), readNorm(layer.object("crossNorm")),
-                              readMlp(layer.object("mlp")), readNorm(layer.object("mlpNorm"))});
+                              readMlp(layer.object("mlp")), readAdapter(layer), readNorm(layer.object("mlpNorm"))});
   decoder.finalNorm = readOptionalNorm(r, "finalNorm");
   decoder.headTransform = readHeadTransform(r);
   decoder.head = readLinear(r.object("head"));
@@ -91,13 +123,42 @@ Napi::Object SpecWriter::positions(const spec::DecoderPositions& value) const {
     set(o, "table", stored->table);
     set(o, "rows", stored->rows);
     o.Set("ids", positionIds(stored->ids));
-  } else {
-    const auto& sinusoidal = std::get<spec::SinusoidalPositions>(value);
+  } else if (const auto* sinusoidal = std::get_if<spec::SinusoidalPositions>(&value)) {
     o.Set("kind", "sinusoidal");
-    set(o, "rows", sinusoidal.rows);
-    set(o, "zeroRow", sinusoidal.zeroRow);
-    o.Set("ids", positionIds(sinusoidal.ids));
+    set(o, "rows", sinusoidal->rows);
+    set(o, "zeroRow", sinusoidal->zeroRow);
+    o.Set("ids", positionIds(sinusoidal->ids));
+  } else {
+    const auto& turned = std::get<spec::TurnedPositions>(value);
+    o.Set("kind", "rotary");
+    set(o, "table", turned.table);
+    set(o, "rows", turned.rows);
+    o.Set("turns", turned.turns == spec::Turns::Keys ? "keys" : "keysAndValues");
+    o.Set("ids", positionIds(turned.ids));
   }
+  return o;
+}
+
+Napi::Value SpecWriter::tokenMap(const std::optional<spec::TokenMap>& value) const {
+  if (!value) return env_.Null();
+  Napi::Object o = make();
+  o.Set("beside", list(value->beside, [this](const spec::BesideRow& row) {
+          Napi::Object b = make();
+          set(b, "table", row.table);
+          set(b, "rows", row.rows);
+          set(b, "width", row.width);
+          return b;
+        }));
+  o.Set("map", linear(value->map));
+  return o;
+}
+
+Napi::Value SpecWriter::adapter(const std::optional<spec::Adapter>& value) const {
+  if (!value) return env_.Null();
+  Napi::Object o = make();
+  o.Set("norm", optionalNorm(value->norm));
+  o.Set("residual", value->residual == spec::AdapterResidual::Plain ? "plain" : "normed");
+  o.Set("mlp", mlp(value->mlp));
   return o;
 }
 
@@ -106,6 +167,7 @@ Napi::Object SpecWriter::decoderEmbedding(const spec::DecoderEmbedding& value) c
   set(o, "table", value.table);
   set(o, "width", value.width);
   o.Set("scale", value.scale);
+  o.Set("tokenMap", tokenMap(value.tokenMap));
   o.Set("tokenNorm", optionalNorm(value.tokenNorm));
   o.Set("positions", positions(value.positions));
   o.Set("constants", list(value.constants, [this](const spec::ConstantRow& row) {
@@ -150,6 +212,7 @@ Napi::Object SpecWriter::decoder(const spec::DecoderSpec& value) const {
           l.Set("crossAttention", cross(layer.crossAttention));
           l.Set("crossNorm", norm(layer.crossNorm));
           l.Set("mlp", mlp(layer.mlp));
+          l.Set("adapter", adapter(layer.adapter));
           l.Set("mlpNorm", norm(layer.mlpNorm));
           return l;
         }));

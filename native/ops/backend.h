@@ -70,11 +70,12 @@ class Backend {
   virtual void addBias(const AddBiasArgs&) = 0;
   virtual void activate(const ActivateArgs&) = 0;
   virtual void add(const AddArgs&) = 0;
-  // What only some encoders need; a backend without it refuses to run them.
+  // What only some models need; a backend without it refuses to run them.
   virtual void windowAttention(const WindowAttentionArgs&) { lacks("window attention"); }
   virtual void mergeCells(const MergeCellsArgs&) { lacks("patch merging"); }
   virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
   virtual void rotate(const RotateArgs&) { lacks("rotary positions"); }
+  virtual void turnPairs(const TurnPairsArgs&) { lacks("rotary positions of text"); }
   virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }
   // rows of logits [rows, vocab], row stride ld -> one summary each
   virtual void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) = 0;

@@ -35,6 +35,16 @@ struct RotateArgs {
   const float* sines;    // same
   int64_t batch, tokens, cells, heads, headDim;
 };
+// Rotary positions of text: of each head's query, key and, with 3 parts, value x of a token, with d < headDim / 2 and the
+// angle a of row positionIds[t], (x[2d], x[2d + 1]) = (x[2d] cos a[d] - x[2d + 1] sin a[d], x[2d + 1] cos a[d] + x[2d] sin
+// a[d]). In place.
+struct TurnPairsArgs {
+  float* qkv;                  // [tokens, 3 * heads * headDim]
+  const float* cosines;        // [rows, headDim / 2]
+  const float* sines;          // same
+  const int32_t* positionIds;  // [tokens], below rows
+  int64_t tokens, heads, headDim, rows, parts;
+};
 struct GateArgs {
   const float* x;  // [rows, 2 * width]
   float* y;        // [rows, width]

@@ -32,13 +32,14 @@ struct AssembleTokensArgs {
   int64_t batch, prefix, patchTokens, width;
 };
 
-// out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term
+// out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term. Every id of an array that
+// is nullptr is 0.
 struct EmbedTokensArgs {
   const float* table;          // [vocab, width], or nullptr: the rows of `tied`
   const float* positions;      // [positionRows, width] or nullptr
   float* out;                  // [tokens, width]
-  const int32_t* ids;          // [tokens], already checked against the vocabulary
-  const int32_t* positionIds;  // [tokens], already offset and checked; unused without positions
+  const int32_t* ids;          // [tokens], already checked against the vocabulary, or nullptr
+  const int32_t* positionIds;  // [tokens], already offset and checked, or nullptr
   int64_t tokens, width;
   float scale;
   const LinearWeight* tied = nullptr;       // of a backend that readsRows(): the head's matrix [vocab, width]

@@ -23,6 +23,8 @@ class Builder {
     return static_cast<int>(program.values.size()) - 1;
   }
 
+  int64_t widthOf(int value) const { return program.values[static_cast<size_t>(value)].width; }
+
   Op& push(OpKind kind, int in, int out) {
     Op op;
     op.kind = kind;
@@ -50,17 +52,21 @@ class Builder {
   void tap(int value) { push(OpKind::Tap, value, -1); }
 };
 
-// One residual branch in either norm position. `branch` maps the branch's input value to its output value.
+// One residual branch in either norm position. `branch` maps the branch's input value to its output value; `behind`
+// changes the sum before what follows, a post-norm included.
+template <typename Branch, typename Behind>
+void residual(Builder& b, int x, spec::NormPosition position, const NormWeights& norm, Branch branch, Behind behind) {
+  const bool pre = position == spec::NormPosition::Pre;
+  const int in = pre ? b.value("normed", b.widthOf(x)) : x;
+  if (pre) b.norm(x, in, norm);
+  b.add(x, branch(in));
+  behind();
+  if (!pre) b.norm(x, x, norm);
+}
+
 template <typename Branch>
 void residual(Builder& b, int x, spec::NormPosition position, const NormWeights& norm, Branch branch) {
-  if (position == spec::NormPosition::Pre) {
-    const int y = b.value("normed", b.program.values[static_cast<size_t>(x)].width);
-    b.norm(x, y, norm);
-    b.add(x, branch(y));
-  } else {
-    b.add(x, branch(x));
-    b.norm(x, x, norm);
-  }
+  residual(b, x, position, norm, branch, [] {});
 }
 
 template <typename Attention>

@@ -26,6 +26,8 @@ std::vector<float> sinusoidalTable(const spec::SinusoidalPositions& positions, i
 std::vector<float> positionTable(Loader& load, const spec::DecoderEmbedding& embedding) {
   if (const auto* stored = std::get_if<spec::TablePositions>(&embedding.positions))
     return load.vector(stored->table, stored->rows * embedding.width);
+  if (std::holds_alternative<spec::TurnedPositions>(embedding.positions))
+    return std::vector<float>(embedding.constants.empty() ? 0 : static_cast<size_t>(embedding.width));
   std::vector<float> table = sinusoidalTable(std::get<spec::SinusoidalPositions>(embedding.positions), embedding.width);
   load.bytes += table.size() * sizeof(float);
   return table;
@@ -40,13 +42,37 @@ void addConstants(Loader& load, const spec::DecoderEmbedding& embedding, std::ve
   }
 }
 
+// transformers modeling_roformer.py: the sines fill the first half of a row, the cosines the second.
+RotaryAngles angles(Loader& load, const spec::TurnedPositions& positions, int64_t headDim) {
+  const std::vector<float> table = load.vector(positions.table, positions.rows * headDim);
+  RotaryAngles angles;
+  for (auto row = table.begin(); row != table.end(); row += headDim) {
+    angles.sines.insert(angles.sines.end(), row, row + headDim / 2);
+    angles.cosines.insert(angles.cosines.end(), row + headDim / 2, row + headDim);
+  }
+  return angles;
+}
+
+std::vector<float> besideToken(Loader& load, const spec::TokenMap& map) {
+  std::vector<float> beside;
+  for (const spec::BesideRow& row : map.beside) {
+    const std::vector<float> first = load.firstRow(row.table, row.rows, row.width);
+    beside.insert(beside.end(), first.begin(), first.end());
+  }
+  return beside;
+}
+
 void loadEmbedding(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
   const spec::DecoderEmbedding& embedding = decoder.embedding;
   if (!load.holdsTable(decoder.head, embedding))
     w.tokenTable = load.vector(embedding.table, decoder.vocabSize * embedding.width);
+  if (embedding.tokenMap) w.tokenMap = load.mapOfToken(embedding.tokenMap->map, besideToken(load, *embedding.tokenMap));
   w.tokenNorm = load.norm(embedding.tokenNorm, embedding.width);
   w.decoderPositions = positionTable(load, embedding);
   addConstants(load, embedding, w.decoderPositions);
+  if (const auto* turned = std::get_if<spec::TurnedPositions>(&embedding.positions))
+    w.decoderAngles =
+        angles(load, *turned, std::get<spec::SelfAttention>(decoder.layers.front().selfAttention).headDim);
   w.embeddingNorm = load.norm(embedding.norm, embedding.width);
   if (embedding.projection) w.embeddingProjection = load.linear(*embedding.projection);
 }
@@ -62,6 +88,11 @@ std::variant<SelfAttentionWeights, CrossAttentionWeights> loadTextAttention(
   return SelfAttentionWeights{load.linear(self.qkv), load.linear(self.output)};
 }
 
+std::optional<AdapterWeights> loadAdapter(Loader& load, const std::optional<spec::Adapter>& adapter, int64_t width) {
+  if (!adapter) return std::nullopt;
+  return AdapterWeights{load.norm(adapter->norm, width), loadMlp(load, adapter->mlp)};
+}
+
 }  // namespace
 
 void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
@@ -70,7 +101,8 @@ void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w
   for (const spec::DecoderLayer& layer : decoder.layers) {
     w.decoderLayers.push_back({loadTextAttention(load, layer.selfAttention), loadCross(load, layer.crossAttention),
                                load.norm(layer.selfNorm, width), load.norm(layer.crossNorm, width),
-                               load.norm(layer.mlpNorm, width), loadMlp(load, layer.mlp)});
+                               load.norm(layer.mlpNorm, width), loadMlp(load, layer.mlp),
+                               loadAdapter(load, layer.adapter, width)});
   }
   w.decoderFinalNorm = load.norm(decoder.finalNorm, width);
   if (decoder.headTransform) {

@@ -59,6 +59,31 @@ class Loader {
            head.parts[0].layout == spec::LinearLayout::OutIn && head.in == embedding.width;
   }
 
+  // The first columns of a map whose other inputs are always `beside`: their part goes into the bias.
+  LinearPtr mapOfToken(const spec::Linear& linear, const std::vector<float>& beside) {
+    const int64_t more = static_cast<int64_t>(beside.size()), width = linear.in - more;
+    LinearPtr weight = backend_.makeLinear(width, linear.out, true, type_);
+    std::vector<float> line(static_cast<size_t>(linear.in)), bias(static_cast<size_t>(linear.out));
+    int64_t row = 0;
+    for (const spec::LinearPart& part : linear.parts) {
+      checkpoint();
+      expectElements(part.weight, linear.in * part.out);
+      const std::vector<float> own = part.bias ? reader_.readAll(*part.bias) : std::vector<float>(bias.size());
+      for (int64_t i = 0; i < part.out; ++i, ++row) {
+        reader_.read(part.weight, i * linear.in, linear.in, line.data());
+        weight->setBlock(row, 1, 0, width, line.data(), width, 1);
+        double sum = own[static_cast<size_t>(i)];
+        for (int64_t k = 0; k < more; ++k)
+          sum += static_cast<double>(line[static_cast<size_t>(width + k)]) * beside[static_cast<size_t>(k)];
+        bias[static_cast<size_t>(row)] = static_cast<float>(sum);
+      }
+    }
+    weight->setBias(0, linear.out, bias.data());
+    weight->seal();
+    bytes += weight->bytes();
+    return weight;
+  }
+
   LinearPtr linear(const spec::Linear& linear, const float* rowScale, ComputeType type) {
     const bool hasBias =
         std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });

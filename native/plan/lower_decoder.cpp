@@ -3,8 +3,11 @@
 namespace ved::plan {
 namespace {
 
-int self(Builder& b, int in, const spec::SelfAttention& attention, const SelfAttentionWeights& w, int layer) {
+int self(Builder& b, int in, const spec::SelfAttention& attention, const SelfAttentionWeights& w, int layer,
+         const spec::DecoderPositions& positions) {
   const int qkv = b.linear("qkv", in, *w.qkv);
+  if (std::holds_alternative<spec::TurnedPositions>(positions))
+    setHeads(b.push(OpKind::TurnPairs, qkv, qkv), attention, layer);
   setHeads(b.push(OpKind::WriteSelfCache, qkv, -1), attention, layer);
   const int context = b.value("context", attention.heads * attention.headDim);
   setHeads(b.push(OpKind::SelfAttention, qkv, context), attention, layer);
@@ -32,6 +35,13 @@ void writeCross(Builder& b, int states, const spec::CrossAttention& attention, c
   setHeads(b.push(OpKind::WriteCrossCache, kv, -1), attention, cache);
 }
 
+void adapter(Builder& b, int x, const spec::Adapter& adapter, const AdapterWeights& w) {
+  int in = x;
+  if (w.norm && adapter.residual == spec::AdapterResidual::Plain) in = b.value("adapted", b.widthOf(x));
+  if (w.norm) b.norm(x, in, *w.norm);
+  b.add(x, mlp(b, in, adapter.mlp, w.mlp));
+}
+
 void decoderLayer(Builder& b, int x, const spec::DecoderSpec& decoder, size_t index, const DecoderLayerWeights& w) {
   const spec::DecoderLayer& layer = decoder.layers[index];
   const int number = static_cast<int>(index);
@@ -39,21 +49,29 @@ void decoderLayer(Builder& b, int x, const spec::DecoderSpec& decoder, size_t in
     if (const auto* image = std::get_if<spec::CrossAttention>(&layer.selfAttention))
       return cross(b, in, *image, std::get<CrossAttentionWeights>(w.selfAttention), imageCache(decoder, index));
     return self(b, in, std::get<spec::SelfAttention>(layer.selfAttention),
-                std::get<SelfAttentionWeights>(w.selfAttention), number);
+                std::get<SelfAttentionWeights>(w.selfAttention), number, decoder.embedding.positions);
   });
   residual(b, x, decoder.normPosition, w.crossNorm,
            [&](int in) { return cross(b, in, layer.crossAttention, w.crossAttention, number); });
-  residual(b, x, decoder.normPosition, w.mlpNorm, [&](int in) { return mlp(b, in, layer.mlp, w.mlp); });
+  const auto behind = [&] {
+    if (layer.adapter) adapter(b, x, *layer.adapter, *w.adapter);
+  };
+  residual(
+      b, x, decoder.normPosition, w.mlpNorm, [&](int in) { return mlp(b, in, layer.mlp, w.mlp); }, behind);
 }
 
 // Token rows, then position rows: fusion makes one op of the two where no norm stands between them.
 void embed(Builder& b, int x, const spec::DecoderEmbedding& embedding, const ModelWeights& weights) {
   const int rows = embedding.projection ? b.value("embedded", embedding.width) : x;
-  b.push(OpKind::EmbedTokens, -1, rows);
+  const int tokens = embedding.tokenMap ? b.value("token", embedding.width) : rows;
+  b.push(OpKind::EmbedTokens, -1, tokens);
+  if (embedding.tokenMap) b.linearInto(tokens, rows, *weights.tokenMap);
   if (weights.tokenNorm) b.norm(rows, rows, *weights.tokenNorm);
-  const int positions = b.value("positions", embedding.width);
-  b.push(OpKind::EmbedPositions, -1, positions);
-  b.add(rows, positions);
+  if (!weights.decoderPositions.empty()) {
+    const int positions = b.value("positions", embedding.width);
+    b.push(OpKind::EmbedPositions, -1, positions);
+    b.add(rows, positions);
+  }
   if (weights.embeddingNorm) b.norm(rows, rows, *weights.embeddingNorm);
   if (embedding.projection) b.linearInto(rows, x, *weights.embeddingProjection);
 }

@@ -99,6 +99,8 @@ const char* kindName(OpKind kind) {
       return "gate";
     case OpKind::Rotate:
       return "rotate";
+    case OpKind::TurnPairs:
+      return "turn_pairs";
     case OpKind::EncoderAttention:
       return "encoder_attention";
     case OpKind::WindowAttention:

@@ -23,9 +23,10 @@ enum class OpKind : uint8_t {
   Activate,
   Add,  // out += in
   LayerNorm,
-  Scale,   // by column
-  Gate,    // act(first half) * second half
-  Rotate,  // queries and keys of patches, in place
+  Scale,      // by column
+  Gate,       // act(first half) * second half
+  Rotate,     // queries and keys of patches, in place
+  TurnPairs,  // queries, keys and perhaps values of tokens, in place
   EncoderAttention,
   WindowAttention,
   MergeCells,       // four cells of a stage's map -> one of the next
@@ -154,6 +155,7 @@ class Runner {
   void executeAttention(const Program& program, const Op& op, const Bindings& b);
   float* at(const Program& program, int value, const Bindings& b);
   int64_t rows(const Program& program, int value, const Bindings& b) const;
+  const int32_t* positionRows(const Bindings& b) const;
 
   ops::Backend& backend_;
   const spec::ModelSpec& spec_;

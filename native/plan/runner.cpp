@@ -92,6 +92,11 @@ void Runner::executeAll(const Program& program, const Bindings& b) {
   }
 }
 
+// Rotary positions leave one row of constants, which every token reads.
+const int32_t* Runner::positionRows(const Bindings& b) const {
+  return weights_.decoderAngles.cosines.empty() ? b.positionIds : nullptr;
+}
+
 void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
   const auto width = [&](int value) { return program.values[static_cast<size_t>(value)].width; };
   switch (op.kind) {
@@ -110,12 +115,12 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
     case OpKind::EmbedTokens:
       backend_.embedTokens({weights_.tokenTable.empty() ? nullptr : weights_.tokenTable.data(),
                             op.usePositions ? weights_.decoderPositions.data() : nullptr, at(program, op.out, b), b.ids,
-                            b.positionIds, b.tokens, width(op.out), static_cast<float>(spec_.decoder.embedding.scale),
+                            positionRows(b), b.tokens, width(op.out), static_cast<float>(spec_.decoder.embedding.scale),
                             weights_.head.get(), static_cast<int64_t>(weights_.tokenTable.size()) / width(op.out),
                             static_cast<int64_t>(weights_.decoderPositions.size()) / width(op.out)});
       break;
     case OpKind::EmbedPositions:
-      backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), b.positionIds, nullptr,
+      backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), positionRows(b), nullptr,
                             b.tokens, width(op.out), 1.f, nullptr,
                             static_cast<int64_t>(weights_.decoderPositions.size()) / width(op.out)});
       break;
@@ -154,6 +159,13 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       backend_.rotate({at(program, op.out, b), b.angles->cosines.data(), b.angles->sines.data(), b.batch,
                        b.tokens / b.batch, b.grids.front().cells(), op.heads, op.headDim});
       break;
+    case OpKind::TurnPairs: {
+      const auto& turned = std::get<spec::TurnedPositions>(spec_.decoder.embedding.positions);
+      backend_.turnPairs({at(program, op.out, b), weights_.decoderAngles.cosines.data(),
+                          weights_.decoderAngles.sines.data(), b.positionIds, b.tokens, op.heads, op.headDim,
+                          turned.rows, turned.turns == spec::Turns::Keys ? 2 : 3});
+      break;
+    }
     case OpKind::MergeCells: {
       const Grid& grid = b.grids[op.stage];
       backend_.mergeCells(

@@ -53,11 +53,21 @@ struct MergingWeights {
   NormWeights norm;
   LinearPtr reduction;
 };
+struct AdapterWeights {
+  std::optional<NormWeights> norm;
+  MlpWeights mlp;
+};
 struct DecoderLayerWeights {
   std::variant<SelfAttentionWeights, CrossAttentionWeights> selfAttention;
   CrossAttentionWeights crossAttention;
   NormWeights selfNorm, crossNorm, mlpNorm;
   MlpWeights mlp;
+  std::optional<AdapterWeights> adapter;
+};
+
+// Cosines and sines of rotary positions, [cells or rows, headDim / 2] each.
+struct RotaryAngles {
+  std::vector<float> cosines, sines;
 };
 
 struct ModelWeights {
@@ -71,7 +81,9 @@ struct ModelWeights {
   std::optional<NormWeights> encoderFinalNorm;
   LinearPtr projection;
   std::vector<float> tokenTable;        // [V, width]; empty: the head holds it
-  std::vector<float> decoderPositions;  // [rows, width], the embedding's constant rows added
+  std::vector<float> decoderPositions;  // [rows, width], the embedding's constant rows added; rotary: their sum alone
+  RotaryAngles decoderAngles;           // rotary positions of text
+  LinearPtr tokenMap;                   // what lies beside the token is in its bias
   std::optional<NormWeights> tokenNorm, embeddingNorm;
   LinearPtr embeddingProjection;
   std::vector<DecoderLayerWeights> decoderLayers;
@@ -94,10 +106,6 @@ ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, 
 std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
                                         int64_t prefixTokens, int64_t newHeight, int64_t newWidth);
 
-// Cosines and sines of rotary positions, [cells, headDim / 2] each.
-struct RotaryAngles {
-  std::vector<float> cosines, sines;
-};
 RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDim, int64_t gridHeight,
                           int64_t gridWidth);
 

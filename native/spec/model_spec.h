@@ -178,17 +178,34 @@ struct SinusoidalPositions {
   int64_t rows = 0, zeroRow = 0;
   PositionIds ids;
 };
-using DecoderPositions = std::variant<TablePositions, SinusoidalPositions>;
+enum class Turns : uint8_t { Keys, KeysAndValues };
+struct TurnedPositions {  // "rotary"
+  TensorRef table = -1;
+  int64_t rows = 0;
+  Turns turns = Turns::Keys;
+  PositionIds ids;
+};
+using DecoderPositions = std::variant<TablePositions, SinusoidalPositions, TurnedPositions>;
 
 struct ConstantRow {
   TensorRef table = -1;
   int64_t rows = 0;
 };
 
+struct BesideRow {
+  TensorRef table = -1;
+  int64_t rows = 0, width = 0;
+};
+struct TokenMap {
+  std::vector<BesideRow> beside;
+  Linear map;
+};
+
 struct DecoderEmbedding {
   TensorRef table = -1;
   int64_t width = 0;
   double scale = 1;
+  std::optional<TokenMap> tokenMap;
   std::optional<Norm> tokenNorm;
   DecoderPositions positions;
   std::vector<ConstantRow> constants;
@@ -202,12 +219,20 @@ struct HeadTransform {
   Norm norm;
 };
 
+enum class AdapterResidual : uint8_t { Plain, Normed };
+struct Adapter {
+  std::optional<Norm> norm;
+  AdapterResidual residual = AdapterResidual::Plain;
+  Mlp mlp;
+};
+
 struct DecoderLayer {
   std::variant<SelfAttention, CrossAttention> selfAttention;  // CrossAttention: reads the image, too
   Norm selfNorm;
   CrossAttention crossAttention;
   Norm crossNorm;
   Mlp mlp;
+  std::optional<Adapter> adapter;
   Norm mlpNorm;
 };
 

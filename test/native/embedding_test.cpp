@@ -71,8 +71,15 @@ VED_TEST(assemble_and_embed_equal_reference) {
         // The product may round once more than in the reference: |1.7 x| + |position| <= 2.7.
         for (size_t i = 0; i < e.size(); ++i) checkClose(e[i], wantE[i], 2 * 2.7 * kEps, "embed");
         b.out = e.data();
+        b.positionIds = nullptr;  // row 0 for every token
+        backend->embedTokens(b);
+        for (size_t i = 0; i < e.size(); ++i) {
+          const size_t d = i % static_cast<size_t>(width),
+                       row = static_cast<size_t>(ids[i / static_cast<size_t>(width)]);
+          const double sum = 1.7f * patches[row * static_cast<size_t>(width) + d] + positions[d];
+          CHECK(checkClose(e[i], sum, 2 * 2.7 * kEps, "one position"));
+        }
         b.positions = nullptr;
-        b.positionIds = nullptr;
         backend->embedTokens(b);
         for (size_t i = 0; i < e.size(); ++i) {
           const size_t row = static_cast<size_t>(ids[i / static_cast<size_t>(width)] * width);
@@ -112,4 +119,43 @@ VED_TEST(backends_name_themselves) {
   CHECK_EQ(makeCpuBackend(CpuIsa::Auto, 1)->name(), std::string("cpu:") + cpuIsaName(bestCpuIsa()));
   for (const CpuIsa isa : {CpuIsa::Avx2, CpuIsa::Avx512, CpuIsa::Neon})
     if (!cpuIsaAvailable(isa)) CHECK_THROWS(makeCpuBackend(isa, 1));
+}
+
+VED_TEST(turn_pairs_equals_reference) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
+    for (int64_t headDim = 2; headDim <= 72; headDim += 2)
+      for (int64_t parts = 2; parts <= 3; ++parts) {
+        Random random(static_cast<uint64_t>(headDim + parts));
+        const int64_t tokens = 4, heads = 3, rows = 7, width = 3 * heads * headDim;
+        Guarded qkv(static_cast<size_t>(tokens * width), random);
+        Guarded cosines(static_cast<size_t>(rows * headDim / 2), random), sines(cosines.size(), random);
+        const int32_t ids[] = {6, 0, 3, 3};
+        std::vector<float> want(qkv.data(), qkv.data() + qkv.size());
+        const std::vector<float> before = want;
+        TurnPairsArgs a{qkv.data(), cosines.data(), sines.data(), ids, tokens, heads, headDim, rows, parts};
+        backend->turnPairs(a);
+        a.qkv = want.data();
+        makeReferenceBackend()->turnPairs(a);
+        for (size_t i = 0; i < want.size(); ++i) {
+          CHECK(checkClose(qkv[i], want[i], 4 * kEps, backend->name() + " turn_pairs"));
+          if (static_cast<int64_t>(i) % width >= parts * heads * headDim) CHECK_EQ(qkv[i], before[i]);
+        }
+        CHECK(qkv.intact());
+      }
+  }
+}
+
+// One head of width 2 and a quarter turn for position 1: query and key of the second token turn, (x, y) to (-y, x).
+VED_TEST(turn_pairs_by_hand) {
+  std::vector<float> qkv = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const std::vector<float> cosines = {1, 0}, sines = {0, 1};
+  const int32_t ids[] = {0, 1};
+  makeReferenceBackend()->turnPairs({qkv.data(), cosines.data(), sines.data(), ids, 2, 1, 2, 2, 2});
+  CHECK(qkv == std::vector<float>({1, 2, 3, 4, 5, 6, -8, 7, -10, 9, 11, 12}));
+  // pairs are neighbours: of four channels (x, y, z, w) the first two turn by one angle, the last two by another
+  qkv = {1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4};
+  const std::vector<float> cosine = {0, -1}, sine = {1, 0};
+  makeReferenceBackend()->turnPairs({qkv.data(), cosine.data(), sine.data(), ids, 1, 1, 4, 1, 3});
+  CHECK(qkv == std::vector<float>({-2, 1, -3, -4, -2, 1, -3, -4, -2, 1, -3, -4}));
 }

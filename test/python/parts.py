@@ -46,6 +46,10 @@ DECODERS = {
     "BartForConditionalGeneration": lambda: tf.BartForConditionalGeneration(tf.BartConfig(**SEQ)),
     "BartModel": lambda: tf.BartModel(tf.BartConfig(**SEQ)),
     "MBartForConditionalGeneration": lambda: tf.MBartForConditionalGeneration(tf.MBartConfig(**SEQ)),
+    "BigBirdPegasusForConditionalGeneration": lambda: tf.BigBirdPegasusForConditionalGeneration(tf.BigBirdPegasusConfig(**SEQ)),
+    "RoFormerForMaskedLM": lambda: tf.RoFormerForMaskedLM(tf.RoFormerConfig(embedding_size=16, **TEXT)),
+    "XmodForMaskedLM": lambda: tf.XmodForMaskedLM(tf.XmodConfig(languages=["en_XX", "de_DE"], default_language="de_DE", **TEXT)),
+    "RoCBertForPreTraining": lambda: tf.RoCBertForPreTraining(tf.RoCBertConfig(shape_vocab_size=9, pronunciation_vocab_size=7, **TEXT)),
     "PegasusForConditionalGeneration": lambda: tf.PegasusForConditionalGeneration(tf.PegasusConfig(**SEQ)),
 }
 

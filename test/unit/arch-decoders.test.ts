@@ -40,7 +40,7 @@ test('decoders that cannot work are refused with the reason', (t) => {
   const reasons: [string, RegExp][] = [
     ['opt', /got "opt": it has no cross-attention$/],
     ['biogpt', /the image would be ignored$/],
-    ['roformer', /rotary positions/],
+    ['megatron-bert', /cross-attention fails/],
     ['llama', /got "llama"$/],
   ];
   for (const [modelType, message] of reasons) {
@@ -77,6 +77,49 @@ test('tables of sinusoids are those of transformers', (t) => {
     t.is(values.length, 15);
     row.forEach((value, index) => t.true(Math.abs(values[10 + index]! - value) < 1e-6, `column ${index}`));
   }
+});
+
+test('X-MOD runs in the language of the config, and the adapters of the others are kept', async (t) => {
+  const adapters = (language: string) => new RegExp(`output\\.adapter_modules\\.${language}\\.`);
+  const { spec, source } = await buildWith('vit-xmod', () => undefined);
+  for (const language of ['en_XX', 'de_DE'])
+    t.is(source.tensors.filter(({ name }) => adapters(language).test(name)).length, 4);
+  const used = (built: typeof spec) => {
+    const { up, down } = built.decoder.layers[0]!.adapter!.mlp;
+    return [up, down].map(({ parts: [part] }) => source.tensors[part!.weight]!.name);
+  };
+  t.true(used(spec).every((name) => adapters('de_DE').test(name)));
+  const other = await buildWith('vit-xmod', (decoder) => (decoder['default_language'] = 'en_XX'));
+  t.true(used(other.spec).every((name) => adapters('en_XX').test(name)));
+  await t.throwsAsync(
+    buildWith('vit-xmod', (decoder) => (decoder['default_language'] = null)),
+    { instanceOf: UnsupportedError, message: /decoder\.default_language: expected one of en_XX, de_DE, got null/ },
+  );
+  const wrong: [string, unknown, RegExp][] = [
+    ['default_language', 'fr_XX', /decoder\.default_language: expected one of en_XX, de_DE, got fr_XX/],
+    ['languages', ['en_XX', 'en_XX'], /languages: expected a list of 1 to 1000 different names/],
+    ['languages', ['a.b'], /languages: expected a list/],
+    ['adapter_reduction_factor', 17, /adapter_reduction_factor: expected at most the hidden size 16, got 17/],
+  ];
+  for (const [key, value, message] of wrong)
+    await t.throwsAsync(
+      buildWith('vit-xmod', (decoder) => (decoder[key] = value)),
+      { instanceOf: ConfigError, message },
+    );
+});
+
+test('RoFormer turns pairs, and RoCBert pads inside its tables', async (t) => {
+  await t.throwsAsync(
+    buildWith('vit-roformer', (decoder) => (decoder['num_attention_heads'] = 4)),
+    { instanceOf: ConfigError, message: /decoder\.num_attention_heads: expected heads of an even width/ },
+  );
+  await t.throwsAsync(
+    buildWith('vit-roc-bert', (decoder) => (decoder['pad_token_id'] = 6)),
+    { instanceOf: ConfigError, message: /decoder\.shape_vocab_size: expected more than pad_token_id 6, got 5/ },
+  );
+  const { spec, source } = await buildWith('deit-roc-bert-sum', () => undefined);
+  t.is(spec.decoder.embedding.tokenMap, null);
+  t.true(source.tensors.some(({ name }) => name.endsWith('embeddings.shape_embed.weight')));
 });
 
 test('relative positions of transformers 4 are refused by key', async (t) => {

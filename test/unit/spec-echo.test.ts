@@ -62,6 +62,11 @@ for (const name of [
   'swinv2-bert',
   'dinov2-swiglu-gpt2',
   'dinov3-gpt2',
+  'vit-roformer',
+  'swin-roformer-values',
+  'vit-xmod',
+  'dinov2-xmod-pre',
+  'vit-roc-bert',
 ]) {
   test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
     const spec = await specOf(name);
@@ -90,7 +95,7 @@ test('missing parts, fractions and unknown names are refused', async (t) => {
     [['decoder', 'vocabSize'], 2 ** 53, /spec\.decoder\.vocabSize: expected a safe integer/],
     [['encoder', 'normPosition'], 'middle', /expected pre, post or branch, got middle/],
     [['encoder', 'stages', 0, 'layers', 0, 'mlp', 'activation'], 'GELU', /a known activation, got GELU/],
-    [['decoder', 'embedding', 'positions', 'kind'], 'rotary', /table or sinusoidal, got rotary/],
+    [['decoder', 'embedding', 'positions', 'kind'], 'grid', /table, sinusoidal or rotary, got grid/],
     [['decoder', 'head', 'parts', 0, 'layout'], 'outOut', /outIn or inOut, got outOut/],
   ];
   for (const [path, value, message] of wrong) {

@@ -8,6 +8,16 @@ def small(**extra):
     return vit(**base | dict(intermediate_size=17) | extra)
 
 
+def tiny_swin():
+    base = dict(model_type="swin", image_size=12, patch_size=3, num_channels=1, embed_dim=8, depths=[1, 1], num_heads=[2, 2])
+    return base | dict(window_size=2, mlp_ratio=1.5)
+
+
+def tiny_dinov2():
+    base = dict(model_type="dinov2", image_size=12, patch_size=4, num_channels=1, hidden_size=14, num_hidden_layers=1)
+    return base | dict(num_attention_heads=2, mlp_ratio=1)
+
+
 def decoder(model_type, values, flags, **extra):
     encoder = extra.pop("encoder", None) or small()
     return case(encoder, dict(model_type=model_type) | values | flags, half=True, **extra)
@@ -23,8 +33,13 @@ POST = dict(tokens=0.3, positions=2.0, cross=0.8)
 POST_BERT = dict(tokens=1.2, positions=2.0, maps=0.9, cross=1.0, head=4.0, bias=0.1)
 
 
+SHAPES = dict(shape_vocab_size=5, shape_embed_dim=6, pronunciation_vocab_size=7, pronunciation_embed_dim=9)
+
+#: Sizes for small files.
+NARROW = dict(vocab_size=35, hidden_size=16, intermediate_size=21, num_hidden_layers=1)
+
 #: Keys of a case rather than of the decoder's config.
-MORE = ("seed", "encoder", "ids", "prompt", "uncached")
+MORE = ("seed", "encoder", "ids", "prompt", "uncached", "unused")
 #: Where position ids depend on pads.
 PADS = dict(ids=PADDED_IDS["ids"], prompt=[[1, 7, 11], [3, 1, 12], [14, 6, 4]])
 
@@ -67,6 +82,36 @@ CASES = {
     "vit-data2vec-text": bert("data2vec-text", **PADS),
     "vit-roberta-prelayernorm": bert("roberta-prelayernorm", gains={}, **PADS),
     "vit-xlm-roberta-xl": bert("xlm-roberta-xl", gains={}, **PADS),
+    # rotary positions of queries and keys, or of values too; an embedding of its own width
+    "vit-roformer": bert(
+        "roformer", **NARROW | dict(num_hidden_layers=2, hidden_size=12, embedding_size=10), hidden_act="relu", seed=7
+    ),
+    "swin-roformer-values": bert(
+        "roformer", **NARROW, encoder=tiny_swin(), rotary_value=True, tie_word_embeddings=False
+    ),
+    # the adapter of one language of two, behind the block's last norm; or behind one of its own, the residual before that
+    "vit-xmod": bert(
+        "xmod",
+        **NARROW,
+        **dict(languages=["en_XX", "de_DE"], default_language="de_DE", unused=("adapter_modules.en_XX",), seed=14),
+        **PADS,
+    ),
+    "dinov2-xmod-pre": bert(
+        "xmod",
+        **NARROW,
+        **dict(encoder=tiny_dinov2(), languages=["en_XX"], default_language="en_XX", adapter_reduction_factor=3),
+        **dict(pre_norm=True, adapter_layer_norm=True, ln_before_adapter=False, unused=("mask_token",), seed=8),
+        **PADS,
+    ),
+    # row 0 of shapes and pronunciations beside every token, or no trace of them
+    "vit-roc-bert": bert("roc_bert", **NARROW, **SHAPES, seed=15),
+    "deit-roc-bert-sum": bert(
+        "roc_bert",
+        **NARROW,
+        **SHAPES,
+        seed=3,
+        **dict(encoder=small(model_type="deit"), concat_input=False, unused=("shape_embed", "pronunciation_embed")),
+    ),
     # not in transformers: tools/golden/distilbert_decoder.py
     "vit-distilbert": decoder(
         "distilbert",

@@ -74,6 +74,12 @@ export const flag = (fallback: boolean) => field(fallback, 'true or false', (v) 
 export const text = (fallback: string) => field(fallback, 'a string', (v) => typeof v === 'string');
 export const optionalText = (): Field<string | null> =>
   field(null as string | null, 'null or a string', (v) => v === null || typeof v === 'string');
+/** Names that torch takes for submodules. */
+export const texts = (fallback: readonly string[]): Field<readonly string[]> =>
+  field(fallback, 'a list of 1 to 1000 different names without dots', (v) => {
+    if (!Array.isArray(v) || v.length < 1 || v.length > MAX_LAYERS || new Set(v).size < v.length) return false;
+    return v.every((item) => typeof item === 'string' && /^[^.]+$/.test(item));
+  });
 const isId = (v: unknown) => whole(v, -1, 2 ** 31 - 1);
 export const tokenId = (fallback: number | null = null): Field<number | null> =>
   field(fallback, 'null or a token id', (v) => v === null || isId(v));

@@ -12,6 +12,8 @@ export { GPT2Config } from './decoders/gpt2';
 export { MBartConfig } from './decoders/mbart';
 export { MarianConfig, PegasusConfig } from './decoders/pegasus';
 export { RemBertConfig } from './decoders/rembert';
+export { RoCBertConfig } from './decoders/roc-bert';
+export { RoFormerConfig } from './decoders/roformer';
 export {
   CamembertConfig,
   Data2VecTextConfig,
@@ -22,6 +24,7 @@ export {
 } from './decoders/roberta';
 export { TrOCRConfig } from './decoders/trocr';
 export { XGLMConfig } from './decoders/xglm';
+export { XmodConfig } from './decoders/xmod';
 export { BeitConfig, Data2VecVisionConfig } from './encoders/beit';
 export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';

@@ -13,9 +13,12 @@ import { gpt2 } from './decoders/gpt2';
 import { mbart } from './decoders/mbart';
 import { marian, pegasus } from './decoders/pegasus';
 import { rembert } from './decoders/rembert';
+import { rocBert } from './decoders/roc-bert';
+import { roformer } from './decoders/roformer';
 import { camembert, data2vecText, roberta, robertaPreLayerNorm, xlmRoberta, xlmRobertaXl } from './decoders/roberta';
 import { trocr } from './decoders/trocr';
 import { xglm } from './decoders/xglm';
+import { xmod } from './decoders/xmod';
 import { beit, data2vecVision } from './encoders/beit';
 import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
@@ -48,13 +51,14 @@ export const encoders = {
 } as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
   ...{ bart, bert, blenderbot, camembert, distilbert, electra, ernie, gpt2, marian, mbart, mvp, pegasus, plbart },
-  ...{ rembert, roberta, trocr, xglm },
+  ...{ rembert, roberta, roformer, trocr, xglm, xmod },
   'bert-generation': bertGeneration,
   big_bird: bigBird,
   bigbird_pegasus: bigbirdPegasus,
   'blenderbot-small': blenderbotSmall,
   'data2vec-text': data2vecText,
   'roberta-prelayernorm': robertaPreLayerNorm,
+  roc_bert: rocBert,
   'xlm-roberta': xlmRoberta,
   'xlm-roberta-xl': xlmRobertaXl,
 } as unknown as Registry<DecoderArchitecture>;
@@ -82,9 +86,6 @@ export const refusedDecoders: Readonly<Record<string, string>> = {
   'openai-gpt': 'it has no cross-attention',
   opt: 'it has no cross-attention',
   prophetnet: 'its n-gram streams are not part of this package',
-  roc_bert: 'its embeddings of shape and pronunciation are not part of this package',
-  roformer: 'its rotary positions are not part of this package',
-  xmod: 'its language adapters are not part of this package',
 };
 
 export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type', refusedEncoders);

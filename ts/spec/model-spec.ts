@@ -253,10 +253,15 @@ export interface EncoderSpec {
  */
 export type PositionIds = { kind: 'sequential'; offset: number } | { kind: 'nonPad'; padTokenId: number };
 
-/** `table`: [rows, width] in the checkpoint. `sinusoidal`: computed, sines in the first half of a row, `zeroRow` all zero. */
+/**
+ * `table`: [rows, width] in the checkpoint. `sinusoidal`: computed, sines in the first half of a row, `zeroRow` all zero.
+ * `rotary`: nothing is added to the token; in every layer the pairs (2d, 2d + 1) of each head's query and key, or of its value
+ * too, are turned, with the sines and cosines in the two halves of a row of `table`, [rows, headDim].
+ */
 export type DecoderPositions =
   | { kind: 'table'; table: TensorRef; rows: number; ids: PositionIds }
-  | { kind: 'sinusoidal'; rows: number; zeroRow: number; ids: PositionIds };
+  | { kind: 'sinusoidal'; rows: number; zeroRow: number; ids: PositionIds }
+  | { kind: 'rotary'; table: TensorRef; rows: number; turns: 'keys' | 'keysAndValues'; ids: PositionIds };
 
 /** A table [rows, width] whose first row is added to every token: the token type of a text that is one segment. */
 export interface ConstantRow {
@@ -264,12 +269,23 @@ export interface ConstantRow {
   rows: number;
 }
 
-/** projection(norm(tokenNorm(scale · table[id]) + positions[position id] + constants)); what is null or empty is left out. */
+/** A token's row, with the first row of each of `beside` next to it, through `map` to the same width. */
+export interface TokenMap {
+  /** Tables [rows, width]. */
+  beside: { table: TensorRef; rows: number; width: number }[];
+  map: Linear;
+}
+
+/**
+ * projection(norm(tokenNorm(tokenMap(scale · table[id])) + positions[position id] + constants)); what is null or empty is left
+ * out.
+ */
 export interface DecoderEmbedding {
   /** [V, width] */
   table: TensorRef;
   width: number;
   scale: number;
+  tokenMap: TokenMap | null;
   tokenNorm: Norm | null;
   positions: DecoderPositions;
   constants: ConstantRow[];
@@ -285,12 +301,20 @@ export interface HeadTransform {
   norm: Norm;
 }
 
+/** Behind the perceptron's sum x: y = norm(x); x = y + mlp(y) (`normed`) or x + mlp(y) (`plain`). */
+export interface Adapter {
+  norm: Norm | null;
+  residual: 'plain' | 'normed';
+  mlp: Mlp;
+}
+
 export interface DecoderLayer {
   selfAttention: TextAttention;
   selfNorm: Norm;
   crossAttention: CrossAttention;
   crossNorm: Norm;
   mlp: Mlp;
+  adapter: Adapter | null;
   mlpNorm: Norm;
 }
 

@@ -151,6 +151,7 @@ class Validator {
     const width = size(embedding.width, `${at}.width`);
     this.#tensor(embedding.table, `${at}.table`, vocabulary * width);
     finite(embedding.scale, `${at}.scale`);
+    if (embedding.tokenMap) this.#tokenMap(embedding.tokenMap, `${at}.tokenMap`, width);
     if (embedding.tokenNorm) this.#norm(embedding.tokenNorm, `${at}.tokenNorm`, width);
     this.#positions(decoder, width);
     embedding.constants.forEach(({ table, rows }, index) =>
@@ -167,7 +168,18 @@ class Validator {
     const rows = size(positions.rows, `${at}.rows`);
     equal(rows, size(decoder.maxPositions, 'decoder.maxPositions') + this.#rowsBefore(decoder, at), `${at}.rows`);
     if (positions.kind === 'table') this.#tensor(positions.table, `${at}.table`, rows * width);
-    else within(positions.zeroRow, rows, `${at}.zeroRow`);
+    else if (positions.kind === 'sinusoidal') within(positions.zeroRow, rows, `${at}.zeroRow`);
+    else this.#tensor(positions.table, `${at}.table`, rows * turnedHeadDim(decoder));
+  }
+
+  #tokenMap({ beside, map }: m.TokenMap, at: string, width: number): void {
+    let sum = width;
+    beside.forEach(({ table, rows, width: more }, index) => {
+      sum += size(more, `${at}.beside[${index}].width`);
+      this.#tensor(table, `${at}.beside[${index}]`, size(rows, `${at}.beside[${index}].rows`) * more);
+    });
+    this.#linear(map, `${at}.map`, sum, width);
+    if (map.parts.some(({ layout }) => layout !== 'outIn')) fail(`${at}.map.parts`, 'layout outIn', 'inOut');
   }
 
   /** Rows of a position table that no token after the first reads. */
@@ -193,6 +205,8 @@ class Validator {
     this.#crossAttention(layer.crossAttention, `${at}.crossAttention`, width, crossWidth);
     this.#norm(layer.crossNorm, `${at}.crossNorm`, width);
     this.#mlp(layer.mlp, `${at}.mlp`, width);
+    if (layer.adapter) this.#mlp(layer.adapter.mlp, `${at}.adapter.mlp`, width);
+    if (layer.adapter?.norm) this.#norm(layer.adapter.norm, `${at}.adapter.norm`, width);
     this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
   }
 
@@ -255,6 +269,19 @@ class Validator {
         break;
     }
   }
+}
+
+/** One table of angles serves all layers, so all heads have one even width. */
+function turnedHeadDim({ layers }: m.DecoderSpec): number {
+  let common = 0;
+  layers.forEach(({ selfAttention: { reads, headDim } }, index) => {
+    const at = `decoder.layers[${index}].selfAttention`;
+    if (reads !== 'text') fail(`${at}.reads`, 'text with rotary positions', reads);
+    if (headDim % 2) fail(`${at}.headDim`, 'an even number to turn', headDim);
+    equal(headDim, common || headDim, `${at}.headDim`);
+    common = headDim;
+  });
+  return size(common, 'decoder.layers headDim');
 }
 
 function attentionWidth(attention: { heads: number; headDim: number; scale: number }, at: string): number {

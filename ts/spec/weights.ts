@@ -51,6 +51,11 @@ export class Weights {
     this.#fileIndex = new Map(table.files.map(({ path }, index) => [path, index]));
   }
 
+  /** Whether a tensor that no file holds is invented. */
+  get invents(): boolean {
+    return this.#invent !== null;
+  }
+
   /** Everything below a name prefix. */
   scope(prefix: string): WeightScope {
     return new WeightScope(this, prefix);
@@ -182,6 +187,11 @@ export class WeightScope {
   /** The same names, which the files hold below a further prefix: one that transformers has given up since. */
   storedBelow(prefix: string): WeightScope {
     return new WeightScope(this.#weights, this.#prefix, this.#filePrefix + prefix);
+  }
+
+  /** Whether a tensor that no file holds is invented. */
+  get invents(): boolean {
+    return this.#weights.invents;
   }
 
   has(name: string): boolean {

@@ -36,6 +36,7 @@ class CpuBackend final : public Backend {
   void add(const AddArgs&) override;
   void scaleColumns(const ScaleColumnsArgs&) override;
   void rotate(const RotateArgs&) override;
+  void turnPairs(const TurnPairsArgs&) override;
   void gate(const GateArgs&) override;
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override;
 

@@ -94,6 +94,23 @@ void CpuBackend::rotate(const RotateArgs& a) {
   });
 }
 
+void CpuBackend::turnPairs(const TurnPairsArgs& a) {
+  const int64_t half = a.headDim / 2, width = a.heads * a.headDim;
+  forRows(a.tokens, 2 * a.parts * width, [&](int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; ++t) {
+      const float* cosine = a.cosines + a.positionIds[t] * half;
+      const float* sine = a.sines + a.positionIds[t] * half;
+      float* x = a.qkv + t * 3 * width;
+      for (int64_t head = 0; head < a.parts * a.heads; ++head, x += a.headDim)
+        for (int64_t d = 0; d < half; ++d) {
+          const float even = x[2 * d], odd = x[2 * d + 1];
+          x[2 * d] = even * cosine[d] - odd * sine[d];
+          x[2 * d + 1] = odd * cosine[d] + even * sine[d];
+        }
+    }
+  });
+}
+
 void CpuBackend::gate(const GateArgs& a) {
   forRows(a.rows, 6 * a.width, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {

@@ -40,13 +40,14 @@ void CpuBackend::embedTokens(const EmbedTokensArgs& a) {
   forRows(a.tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t t = first; t < last; ++t) {
       float* out = a.out + t * a.width;
-      const float* row = a.table ? a.table + a.ids[t] * a.width : out;
-      if (!a.table) static_cast<const CpuWeight*>(a.tied)->readRow(a.ids[t], out);
+      const int32_t id = a.ids ? a.ids[t] : 0;
+      const float* row = a.table ? a.table + id * a.width : out;
+      if (!a.table) static_cast<const CpuWeight*>(a.tied)->readRow(id, out);
       if (a.positions == nullptr) {
         for (int64_t d = 0; d < a.width; ++d) out[d] = a.scale * row[d];
         continue;
       }
-      const float* position = a.positions + a.positionIds[t] * a.width;
+      const float* position = a.positions + (a.positionIds ? a.positionIds[t] : 0) * a.width;
       for (int64_t d = 0; d < a.width; ++d) out[d] = a.scale * row[d] + position[d];
     }
   });

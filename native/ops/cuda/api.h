@@ -120,6 +120,7 @@ struct Api {
   Status (*mergeCells)(Context* context, const ops::MergeCellsArgs* args);
   Status (*scaleColumns)(Context* context, const ops::ScaleColumnsArgs* args);
   Status (*rotate)(Context* context, const ops::RotateArgs* args);
+  Status (*turnPairs)(Context* context, const ops::TurnPairsArgs* args);
   Status (*gate)(Context* context, const ops::GateArgs* args);
   Status (*summarize)(Context* context, const SummaryCall* call);
 };
@@ -150,6 +151,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(ops::ScaleColumnsArgs),
                               sizeof(ops::GateArgs),
                               sizeof(ops::RotateArgs),
+                              sizeof(ops::TurnPairsArgs),
                               sizeof(ops::RelativeBias),
                               sizeof(ops::RowSummary)})
     hash = mixLayout(hash, size);

@@ -270,6 +270,13 @@ void CudaBackend::rotate(const ops::RotateArgs& a) {
   check(api_.rotate(context_, &args));
 }
 
+void CudaBackend::turnPairs(const ops::TurnPairsArgs& a) {
+  ops::TurnPairsArgs args = a;
+  args.cosines = constant(a.cosines, a.rows * (a.headDim / 2));
+  args.sines = constant(a.sines, a.rows * (a.headDim / 2));
+  check(api_.turnPairs(context_, &args));
+}
+
 void CudaBackend::scaleColumns(const ops::ScaleColumnsArgs& a) {
   ops::ScaleColumnsArgs args = a;
   args.factors = constant(a.factors, a.width);

@@ -49,6 +49,7 @@ class CudaBackend final : public ops::Backend {
   void mergeCells(const ops::MergeCellsArgs&) override;
   void scaleColumns(const ops::ScaleColumnsArgs&) override;
   void rotate(const ops::RotateArgs&) override;
+  void turnPairs(const ops::TurnPairsArgs&) override;
   void gate(const ops::GateArgs&) override;
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override;
 

@@ -109,6 +109,18 @@ class ReferenceBackend final : public Backend {
             x[half] = static_cast<float>(second * cosine + first * sine);
           }
   }
+  void turnPairs(const TurnPairsArgs& a) override {
+    const int64_t half = a.headDim / 2;
+    for (int64_t t = 0; t < a.tokens; ++t)
+      for (int64_t h = 0; h < a.parts * a.heads; ++h)
+        for (int64_t d = 0; d < half; ++d) {
+          float* x = a.qkv + (t * 3 * a.heads + h) * a.headDim + 2 * d;
+          const double even = x[0], odd = x[1];
+          const double cosine = a.cosines[a.positionIds[t] * half + d], sine = a.sines[a.positionIds[t] * half + d];
+          x[0] = static_cast<float>(even * cosine - odd * sine);
+          x[1] = static_cast<float>(odd * cosine + even * sine);
+        }
+  }
   void gate(const GateArgs& a) override {
     for (int64_t r = 0; r < a.rows; ++r)
       for (int64_t i = 0; i < a.width; ++i) {

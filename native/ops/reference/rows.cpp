@@ -76,8 +76,8 @@ void assembleTokens(const AssembleTokensArgs& a) {
 void embedTokens(const EmbedTokensArgs& a) {
   for (int64_t t = 0; t < a.tokens; ++t)
     for (int64_t d = 0; d < a.width; ++d) {
-      const double token = static_cast<double>(a.scale) * a.table[a.ids[t] * a.width + d];
-      const double position = a.positions ? a.positions[a.positionIds[t] * a.width + d] : 0.0;
+      const double token = static_cast<double>(a.scale) * a.table[(a.ids ? a.ids[t] : 0) * a.width + d];
+      const double position = a.positions ? a.positions[(a.positionIds ? a.positionIds[t] : 0) * a.width + d] : 0.0;
       a.out[t * a.width + d] = static_cast<float>(token + position);
     }
 }

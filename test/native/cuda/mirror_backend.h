@@ -102,10 +102,11 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     ops::EmbedTokensArgs d = a;
     d.out = m.out(a.out, a.tokens * a.width);
-    d.tableRows = largest(a.ids, a.tokens) + 1;
-    d.positionRows = a.positions ? largest(a.positionIds, a.tokens) + 1 : 0;
+    d.tableRows = a.ids ? largest(a.ids, a.tokens) + 1 : 1;
+    d.positionRows = !a.positions ? 0 : a.positionIds ? largest(a.positionIds, a.tokens) + 1 : 1;
     m.constant(a.table), m.constant(a.positions);
-    stage({{at(d.ids), bytes(a.tokens)}, {at(d.positionIds), a.positions ? bytes(a.tokens) : 0}});
+    stage({{at(d.ids), a.ids ? bytes(a.tokens) : 0},
+           {at(d.positionIds), a.positions && a.positionIds ? bytes(a.tokens) : 0}});
     device_->embedTokens(d);
   }
   void addBias(const ops::AddBiasArgs& a) override {
@@ -158,6 +159,14 @@ class MirrorBackend final : public ops::Backend {
     d.qkv = m.out(a.qkv, a.batch * a.tokens * 3 * a.heads * a.headDim);
     m.constant(a.cosines), m.constant(a.sines);
     device_->rotate(d);
+  }
+  void turnPairs(const ops::TurnPairsArgs& a) override {
+    Copies m(*device_);
+    ops::TurnPairsArgs d = a;
+    d.qkv = m.out(a.qkv, a.tokens * 3 * a.heads * a.headDim);
+    m.constant(a.cosines), m.constant(a.sines);
+    stage({{at(d.positionIds), bytes(a.tokens)}});
+    device_->turnPairs(d);
   }
   void gate(const ops::GateArgs& a) override {
     Copies m(*device_);

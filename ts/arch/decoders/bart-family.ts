@@ -82,7 +82,7 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
   const { body: prefix = 'model.decoder.', head: headName = 'lm_head', crossWidth = hidden } = parts;
   const body = weights.scope(prefix);
   const names = [`${prefix}embed_tokens.weight`, `${headName}.weight`] as const;
-  const tied = config.tieWordEmbeddings && (parts.ownHead !== true || weights.has(names[0]));
+  const tied = config.tieWordEmbeddings && !(parts.ownHead === true && weights.invents);
   const { table, head } = weights.tiedHead(tied, ...names, [vocabSize, hidden], config.padTokenId);
   const norm = (place: BartParts['embeddingNorm']) =>
     parts.embeddingNorm === place ? body.norm('layernorm_embedding', hidden, BART_EPS) : null;
@@ -91,7 +91,14 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
     maxPositions: config.maxPositionEmbeddings,
     embedding: {
       ...{ table, width: hidden, scale: config.scaleEmbedding ? Math.sqrt(hidden) : 1 },
-      ...{ tokenNorm: norm('tokens'), positions: parts.positions, constants: [], norm: norm('sum'), projection: null },
+      ...{
+        tokenMap: null,
+        tokenNorm: norm('tokens'),
+        positions: parts.positions,
+        constants: [],
+        norm: norm('sum'),
+        projection: null,
+      },
     },
     normPosition: parts.normPosition,
     layers: Array.from({ length: config.decoderLayers }, (_, index) =>
@@ -135,6 +142,7 @@ function buildLayer(config: BartConfigValues, weights: WeightScope, crossWidth: 
       activation: activation(config.activationFunction, 'decoder.activation_function'),
       down: weights.linear('fc2', inner, hidden),
     },
+    adapter: null,
     mlpNorm: weights.norm('final_layer_norm', hidden, BART_EPS),
   };
 }

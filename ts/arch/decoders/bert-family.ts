@@ -1,6 +1,7 @@
 /** What decoders descending from BERT share: tensor names, blocks, embedding. Each describes itself as {@link BertParts}. */
 import { ConfigError } from '../../errors';
 import type {
+  Adapter,
   ConstantRow,
   DecoderLayer,
   DecoderPositions,
@@ -9,6 +10,7 @@ import type {
   Linear,
   NormPosition,
   TensorRef,
+  TokenMap,
 } from '../../spec/model-spec';
 import { baseStd } from '../../spec/init';
 import { stack, type WeightScope } from '../../spec/weights';
@@ -76,7 +78,10 @@ export interface BertParts {
   /** Whether query, key and value have biases. */
   readonly attentionBias?: boolean;
   readonly selfReads?: 'text' | 'image';
+  readonly tokenMap?: TokenMap | null;
   readonly embeddingProjection?: Linear | null;
+  /** What stands behind the perceptron of the block whose tensors these are. */
+  readonly adapter?: (block: WeightScope) => Adapter;
   readonly headTransform: HeadTransform | null;
   readonly head: Linear;
 }
@@ -95,7 +100,8 @@ export function buildBert(config: BertConfigValues, weights: WeightScope, parts:
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden },
     embedding: {
-      ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1, tokenNorm: null },
+      ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1 },
+      ...{ tokenMap: parts.tokenMap ?? null, tokenNorm: null },
       ...{ positions: parts.positions, constants: parts.constants },
       norm: parts.embeddingNorm === null ? null : body.norm(parts.embeddingNorm, width, eps),
       projection: parts.embeddingProjection ?? null,
@@ -151,6 +157,7 @@ function buildLayer(config: BertConfigValues, weights: WeightScope, parts: BertP
       activation: activation(config.hiddenAct, 'decoder.hidden_act'),
       down: weights.linear('output.dense', inner, hidden),
     },
+    adapter: parts.adapter?.(weights) ?? null,
     mlpNorm: weights.norm(norms.mlp, hidden, eps),
   };
 }

@@ -34,10 +34,11 @@ export type ErnieConfig = InstanceType<typeof ErnieConfig>;
 /** What a relative adds to BERT. */
 type Extras = { readonly constants?: readonly ConstantRow[] } & Pick<
   BertParts,
-  'embeddingScale' | 'attentionBias' | 'selfReads'
+  'embeddingScale' | 'attentionBias' | 'selfReads' | 'tokenMap'
 >;
 
-function build(
+/** BERT under another `body` name, which ends in a dot. */
+export function bertDecoder(
   config: BertConfigValues & { readonly typeVocabSize: number },
   weights: WeightScope,
   body: string,
@@ -70,12 +71,14 @@ function build(
   });
 }
 
-export const bert = bertFamily<BertConfig>(BertConfig, 'bert', (config, weights) => build(config, weights, 'bert.'));
+export const bert = bertFamily<BertConfig>(BertConfig, 'bert', (config, weights) =>
+  bertDecoder(config, weights, 'bert.'),
+);
 
 export const ernie = bertFamily<ErnieConfig>(ErnieConfig, 'ernie', (config, weights) => {
   const { useTaskId, taskTypeVocabSize: rows, hiddenSize } = config;
   const name = 'ernie.embeddings.task_type_embeddings.weight';
-  return build(config, weights, 'ernie.', {
+  return bertDecoder(config, weights, 'ernie.', {
     constants: useTaskId ? [tokenTypes(weights, name, rows, hiddenSize)] : [],
   });
 });
@@ -85,7 +88,7 @@ export const ernie = bertFamily<ErnieConfig>(ErnieConfig, 'ernie', (config, weig
  * its self-attention too (modeling_big_bird.py, BigBirdLayer.forward). Checkpoints were trained so; this follows.
  */
 export const bigBird = bertFamily<BigBirdConfig>(BigBirdConfig, 'bert', (config, weights) =>
-  build(config, weights, 'bert.', {
+  bertDecoder(config, weights, 'bert.', {
     embeddingScale: config.rescaleEmbeddings ? Math.sqrt(config.hiddenSize) : 1,
     attentionBias: config.useBias,
     selfReads: 'image',

@@ -54,7 +54,7 @@ function build(config: DistilBertConfig, weights: WeightScope): DecoderSpec {
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
     embedding: {
-      ...{ table, width: hidden, scale: 1, tokenNorm: null, constants: [] },
+      ...{ table, width: hidden, scale: 1, tokenMap: null, tokenNorm: null, constants: [] },
       positions: { kind: 'table', table: positions, rows, ids: { kind: 'sequential', offset: 0 } },
       ...{ norm: embeddings.norm('LayerNorm', hidden, EPS), projection: null },
     },
@@ -97,6 +97,7 @@ function buildLayer(config: DistilBertConfig, weights: WeightScope): DecoderLaye
       activation: activation(config.activation, 'decoder.activation'),
       down: weights.linear('ffn.lin2', inner, hidden),
     },
+    adapter: null,
     mlpNorm: weights.norm('output_layer_norm', hidden, EPS),
   };
 }

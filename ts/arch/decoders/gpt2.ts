@@ -55,7 +55,7 @@ function build(config: GPT2Config, weights: WeightScope): DecoderSpec {
   return {
     ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
     embedding: {
-      ...{ table, width: hidden, scale: 1, tokenNorm: null },
+      ...{ table, width: hidden, scale: 1, tokenMap: null, tokenNorm: null },
       ...{ positions, constants: [], norm: null, projection: null },
     },
     normPosition: 'pre',
@@ -91,6 +91,7 @@ function buildLayer(config: GPT2Config, weights: WeightScope, index: number): De
       activation: activation(config.activationFunction, 'decoder.activation_function'),
       down: weights.conv1d('mlp.c_proj', inner, hidden),
     },
+    adapter: null,
     mlpNorm: weights.norm('ln_2', hidden, eps),
   };
 }

@@ -45,6 +45,7 @@ Status windowAttention(Context&, const ops::WindowAttentionArgs&);
 Status mergeCells(Context&, const ops::MergeCellsArgs&);
 Status scaleColumns(Context&, const ops::ScaleColumnsArgs&);
 Status rotate(Context&, const ops::RotateArgs&);
+Status turnPairs(Context&, const ops::TurnPairsArgs&);
 Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
 

@@ -47,8 +47,9 @@ __global__ void embedTokensKernel(ops::EmbedTokensArgs a) {
   const int64_t i = globalThread();
   if (i >= a.tokens * a.width) return;
   const int64_t t = i / a.width, d = i % a.width;
-  const float position = a.positions ? a.positions[a.positionIds[t] * a.width + d] : 0.0f;
-  a.out[i] = fmaf(a.scale, a.table[a.ids[t] * a.width + d], position);
+  const int64_t id = a.ids ? a.ids[t] : 0, row = a.positionIds ? a.positionIds[t] : 0;
+  const float position = a.positions ? a.positions[row * a.width + d] : 0.0f;
+  a.out[i] = fmaf(a.scale, a.table[id * a.width + d], position);
 }
 
 __global__ void writeCacheKernel(ops::WriteCacheArgs a) {

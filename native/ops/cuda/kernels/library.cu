@@ -223,6 +223,7 @@ const Api kApi = {
     entry<ops::MergeCellsArgs, mergeCells>,
     entry<ops::ScaleColumnsArgs, scaleColumns>,
     entry<ops::RotateArgs, rotate>,
+    entry<ops::TurnPairsArgs, turnPairs>,
     entry<ops::GateArgs, gate>,
     entry<SummaryCall, summarize>,
 };

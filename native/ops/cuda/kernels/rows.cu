@@ -74,6 +74,17 @@ __global__ void rotateKernel(ops::RotateArgs a) {
   x[half] = second * cosine + first * sine;
 }
 
+__global__ void turnPairsKernel(ops::TurnPairsArgs a) {
+  const int64_t half = a.headDim / 2, i = globalThread();
+  if (i >= a.tokens * a.parts * a.heads * half) return;
+  const int64_t d = i % half, head = i / half % (a.parts * a.heads), t = i / half / (a.parts * a.heads);
+  float* x = a.qkv + (t * 3 * a.heads + head) * a.headDim + 2 * d;
+  const int64_t angle = a.positionIds[t] * half + d;
+  const float even = x[0], odd = x[1], cosine = a.cosines[angle], sine = a.sines[angle];
+  x[0] = even * cosine - odd * sine;
+  x[1] = odd * cosine + even * sine;
+}
+
 template <class Args>
 Status elementwise(Context& c, void (*kernel)(Args), const Args& a, const char* what) {
   if (a.rows * a.width > 0)
@@ -97,6 +108,11 @@ Status rotate(Context& c, const ops::RotateArgs& a) {
   const int64_t pairs = a.batch * a.cells * 2 * a.heads * (a.headDim / 2);
   if (pairs > 0) launchKernel(c.stream, rotateKernel, dim3(blocksFor(pairs, kThreads)), dim3(kThreads), 0, a);
   return launched(c, "rotate");
+}
+Status turnPairs(Context& c, const ops::TurnPairsArgs& a) {
+  const int64_t pairs = a.tokens * a.parts * a.heads * (a.headDim / 2);
+  if (pairs > 0) launchKernel(c.stream, turnPairsKernel, dim3(blocksFor(pairs, kThreads)), dim3(kThreads), 0, a);
+  return launched(c, "turn_pairs");
 }
 Status scaleColumns(Context& c, const ops::ScaleColumnsArgs& a) {
   return elementwise(c, scaleColumnsKernel, a, "scale_columns");

@@ -104,7 +104,7 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
   };
   w.attention = {load.linear(attention.qkv), load.linear(attention.output, fold(w.attentionScale))};
   w.attentionNorm = load.norm(layer.attentionNorm, width);
-  w.mlp = {load.linear(layer.mlp.up), load.linear(layer.mlp.down, fold(w.mlpScale))};
+  w.mlp = load.encoderMlp(layer.mlp, fold(w.mlpScale));
   w.mlpNorm = load.norm(layer.mlpNorm, width);
   if (load.foldScales) {
     w.attentionScale.clear();

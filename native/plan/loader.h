@@ -10,6 +10,9 @@ namespace ved::plan {
 // Float32 elements held at once while a matrix is being packed (4 MiB).
 inline constexpr int64_t kChunkElements = 1 << 20;
 
+// Below this width, an encoder's perceptrons are kept in bfloat16 by int8 (docs/numerics.md has the measurement).
+inline constexpr int64_t kNarrowEncoder = 256;
+
 class Loader {
  public:
   Loader(const TensorTable& table, ops::Backend& backend, ComputeType type, const std::function<bool()>& keepGoing)
@@ -44,8 +47,12 @@ class Loader {
   }
 
   // A matrix next to the model's input or output.
-  LinearPtr outermost(const spec::Linear& linear) {
-    return this->linear(linear, nullptr, type_ == ComputeType::Int8 ? ComputeType::BFloat16 : type_);
+  LinearPtr outermost(const spec::Linear& linear) { return this->linear(linear, nullptr, sensitiveType()); }
+
+  // The perceptron of an encoder layer. rowScale: [width] factors of its outputs, or nullptr.
+  MlpWeights encoderMlp(const spec::Mlp& mlp, const float* rowScale) {
+    const ComputeType type = mlp.up.in < kNarrowEncoder ? sensitiveType() : type_;
+    return {linear(mlp.up, nullptr, type), linear(mlp.down, rowScale, type)};
   }
 
   // rowScale: [out] factors of the outputs, or nullptr.
@@ -107,6 +114,8 @@ class Loader {
   }
 
  private:
+  ComputeType sensitiveType() const { return type_ == ComputeType::Int8 ? ComputeType::BFloat16 : type_; }
+
   void checkpoint() const {
     if (!keepGoing_()) throw Error(ErrorKind::Internal, "ABORTED", "loading was cancelled");
   }

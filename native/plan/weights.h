@@ -96,8 +96,8 @@ struct ModelWeights {
 
 // keepGoing() is called before each tensor; returning false cancels (throws ved::Error code ABORTED). foldScales: layer
 // scales go into the linear maps before them, as fusion would.
-// Matrices are held as `type`; in int8 the patch projection and the head, whose errors nothing averages out, as
-// bfloat16.
+// Matrices are held as `type`; in int8 those that are sensitive as bfloat16: the patch projection and the head, whose
+// errors nothing averages out, and the perceptrons of encoder layers narrower than 256.
 ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, ComputeType type,
                          bool foldScales, const std::function<bool()>& keepGoing);
 

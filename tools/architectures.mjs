@@ -49,13 +49,16 @@ const NEEDED = { xmod: { default_language: 'en_XX' } };
 const OWN = { distilbert: 'against a small model in torch: ' };
 const NORM = { pre: 'pre-norm', post: 'post-norm', branch: 'norm after each branch' };
 
-function encoderPositions(spec) {
+function encoderPositions(spec, sizes) {
   const found = [];
-  if (spec.embedding.positions.kind === 'grid') {
+  if (spec.embedding.positions.kind === 'grid' && sizes === 'fixed') found.push('learned');
+  else if (spec.embedding.positions.kind === 'grid') {
     const smooth = spec.embedding.positions.resample === 'bicubicAntialias';
     found.push(`learned, bicubic${smooth ? ' with antialiasing' : ''} for other grids`);
   }
   if (spec.embedding.positions.kind === 'rotary') found.push('rotary');
+  if (spec.embedding.positions.kind === 'waves') found.push('computed');
+  if (spec.layerPositions) found.push('a learned table before each further layer');
   const spans = spec.stages.flatMap(({ layers }) => layers.map(({ attention }) => attention.span));
   if (spans.some((span) => span.kind === 'window' && span.bias.kind === 'table'))
     found.push('a bias per distance in a window');
@@ -64,21 +67,25 @@ function encoderPositions(spec) {
   return found.join('; ') || 'as the config says';
 }
 
+const SIZES = {
+  fixed: 'the configured one',
+  exact: 'the configured one, others interpolated',
+  adaptive: 'any',
+};
+
 function encoderRow(name, { config, imageSizes }, spec, classes) {
-  const prefix = spec.embedding.prefixTokens.map(({ count }) => count).reduce((sum, count) => sum + count, 0);
-  const sizes =
-    imageSizes(config.fromJSON({ model_type: name })) === 'adaptive'
-      ? 'any'
-      : 'the configured one, others interpolated';
+  const sizes = imageSizes(config.fromJSON({ model_type: name }));
+  const count = (tokens) => tokens.reduce((sum, entry) => sum + entry.count, 0);
+  const [prefix, suffix] = [count(spec.embedding.prefixTokens), count(spec.embedding.suffixTokens)];
   const layers = `${NORM[spec.normPosition]}, ${spec.finalNorm ? 'final norm' : 'no final norm'}`;
   const windows = spec.stages.length > 1 ? `, ${spec.stages.length} stages of windows` : '';
   return [
     `\`${name}\``,
     configName(classes, config),
-    prefix,
+    suffix ? `${prefix}, and ${suffix} behind them` : prefix,
     layers + windows,
-    encoderPositions(spec),
-    sizes,
+    encoderPositions(spec, sizes),
+    SIZES[sizes],
     casesOf('encoder', name),
   ];
 }

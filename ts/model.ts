@@ -1,4 +1,5 @@
 /** A vision encoder-decoder model on the native engine: load, forward, generate, stream. */
+import type { ImageSizes } from './arch/architecture';
 import { encoderFor } from './arch/registry';
 import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 import { DisposedError, OptionError } from './errors';
@@ -112,7 +113,7 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   async forward(inputs: ForwardInputs): Promise<ForwardOutput> {
     const site = callSite();
     this.#checkAlive();
-    const request = forwardRequest(inputs, this.config, this.#spec, this.#adaptive());
+    const request = forwardRequest(inputs, this.config, this.#spec, this.#imageSizes());
     const result = await this.#run(() => this.#native.forward(request), inputs.signal, site);
     const { loss, ...tensors } = result;
     return inputs.labels ? { loss, ...tensors } : tensors;
@@ -264,12 +265,12 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
       config: { vocabSize, maxPositions, encoderModelType: this.config.encoder.modelType },
       batchSize: pixelValues.dims[0] ?? 0,
     });
-    checkPixels(pixelValues, this.#spec, resolved.interpolatePosEncoding || this.#adaptive());
+    checkPixels(pixelValues, this.#spec, this.#imageSizes(), resolved.interpolatePosEncoding);
     return resolved;
   }
 
-  #adaptive(): boolean {
-    return encoderFor(this.config.encoder.modelType).imageSizes(this.config.encoder) === 'adaptive';
+  #imageSizes(): ImageSizes {
+    return encoderFor(this.config.encoder.modelType).imageSizes(this.config.encoder);
   }
 
   async #attentions(

@@ -25,7 +25,7 @@ constexpr const char* kSmallMaps[] = {"still", "moved"};
 constexpr const char* kSpans[] = {"all", "window"};
 constexpr const char* kSimilarities[] = {"dot", "cosine"};
 constexpr const char* kWindowBiases[] = {"table", "mlp"};
-constexpr const char* kPositions[] = {"none", "grid", "rotary"};
+constexpr const char* kPositions[] = {"none", "grid", "rotary", "waves"};
 
 template <typename Enum, size_t N>
 const char* label(Enum value, const char* const (&labels)[N]) {
@@ -93,13 +93,19 @@ spec::EncoderStage readStage(const Reader& r) {
   return stage;
 }
 
+spec::GridPositions readGrid(const Reader& p) {
+  return {readRef(p, "table"),     p.integer("prefix"),    p.integer("suffix"),
+          p.integer("gridHeight"), p.integer("gridWidth"), readEnum<spec::Resample>(p, "resample", kResamples)};
+}
+
 spec::EncoderPositions readPositions(const Reader& p) {
   switch (readEnum<int>(p, "kind", kPositions)) {
     case 1:
-      return spec::GridPositions{readRef(p, "table"), p.integer("prefix"), p.integer("gridHeight"),
-                                 p.integer("gridWidth"), readEnum<spec::Resample>(p, "resample", kResamples)};
+      return readGrid(p);
     case 2:
       return spec::RotaryPositions{p.number("base")};
+    case 3:
+      return spec::WavePositions{p.number("base")};
     default:
       return std::monostate{};
   }
@@ -117,6 +123,8 @@ spec::PatchEmbedding readEmbedding(const Reader& e) {
   embedding.patchNorm = readOptionalNorm(e, "patchNorm");
   for (const Reader& tokens : e.objects("prefixTokens"))
     embedding.prefixTokens.push_back({readRef(tokens, "tensor"), tokens.integer("count")});
+  for (const Reader& tokens : e.objects("suffixTokens"))
+    embedding.suffixTokens.push_back({readRef(tokens, "tensor"), tokens.integer("count")});
   embedding.positions = readPositions(e.object("positions"));
   embedding.norm = readOptionalNorm(e, "norm");
   return embedding;
@@ -130,6 +138,12 @@ spec::EncoderSpec readEncoder(const Reader& r) {
   encoder.embedding = readEmbedding(r.object("embedding"));
   encoder.normPosition = readEnum<spec::NormPosition>(r, "normPosition", kNormPositions);
   for (const Reader& stage : r.objects("stages")) encoder.stages.push_back(readStage(stage));
+  if (r.has("layerPositions")) {
+    const Reader positions = r.object("layerPositions");
+    if (positions.string("kind") != "grid")
+      rejectValue(positions.path() + ".kind", "grid, got " + positions.string("kind"));
+    encoder.layerPositions = readGrid(positions);
+  }
   encoder.finalNorm = readOptionalNorm(r, "finalNorm");
   encoder.statesAfter = readEnum<spec::StatesAfter>(r, "statesAfter", kStatesAfter);
   return encoder;
@@ -218,18 +232,33 @@ Napi::Object SpecWriter::stage(const spec::EncoderStage& value) const {
   return o;
 }
 
+Napi::Object SpecWriter::grid(const spec::GridPositions& value) const {
+  Napi::Object o = make();
+  o.Set("kind", "grid");
+  set(o, "table", value.table);
+  set(o, "prefix", value.prefix);
+  set(o, "suffix", value.suffix);
+  set(o, "gridHeight", value.gridHeight);
+  set(o, "gridWidth", value.gridWidth);
+  o.Set("resample", label(value.resample, kResamples));
+  return o;
+}
+
 Napi::Object SpecWriter::embedding(const spec::PatchEmbedding& value) const {
   Napi::Object positions = make();
   positions.Set("kind", kPositions[value.positions.index()]);
-  if (const auto* grid = std::get_if<spec::GridPositions>(&value.positions)) {
-    set(positions, "table", grid->table);
-    set(positions, "prefix", grid->prefix);
-    set(positions, "gridHeight", grid->gridHeight);
-    set(positions, "gridWidth", grid->gridWidth);
-    positions.Set("resample", label(grid->resample, kResamples));
-  } else if (const auto* rotary = std::get_if<spec::RotaryPositions>(&value.positions)) {
+  if (const auto* table = std::get_if<spec::GridPositions>(&value.positions))
+    positions = grid(*table);
+  else if (const auto* rotary = std::get_if<spec::RotaryPositions>(&value.positions))
     positions.Set("base", rotary->base);
-  }
+  else if (const auto* waves = std::get_if<spec::WavePositions>(&value.positions))
+    positions.Set("base", waves->base);
+  const auto learned = [this](const spec::LearnedTokens& tokens) {
+    Napi::Object t = make();
+    set(t, "tensor", tokens.tensor);
+    set(t, "count", tokens.count);
+    return t;
+  };
   Napi::Object o = make();
   set(o, "channels", value.channels);
   set(o, "imageHeight", value.imageHeight);
@@ -239,12 +268,8 @@ Napi::Object SpecWriter::embedding(const spec::PatchEmbedding& value) const {
   o.Set("remainder", label(value.remainder, kRemainders));
   o.Set("projection", linear(value.projection));
   o.Set("patchNorm", optionalNorm(value.patchNorm));
-  o.Set("prefixTokens", list(value.prefixTokens, [this](const spec::PrefixTokens& tokens) {
-          Napi::Object t = make();
-          set(t, "tensor", tokens.tensor);
-          set(t, "count", tokens.count);
-          return t;
-        }));
+  o.Set("prefixTokens", list(value.prefixTokens, learned));
+  o.Set("suffixTokens", list(value.suffixTokens, learned));
   o.Set("positions", positions);
   o.Set("norm", optionalNorm(value.norm));
   return o;
@@ -256,6 +281,7 @@ Napi::Object SpecWriter::encoder(const spec::EncoderSpec& value) const {
   o.Set("embedding", embedding(value.embedding));
   o.Set("normPosition", label(value.normPosition, kNormPositions));
   o.Set("stages", list(value.stages, [this](const spec::EncoderStage& s) { return stage(s); }));
+  o.Set("layerPositions", value.layerPositions ? Napi::Value(grid(*value.layerPositions)) : env_.Null());
   o.Set("finalNorm", optionalNorm(value.finalNorm));
   o.Set("statesAfter", label(value.statesAfter, kStatesAfter));
   return o;

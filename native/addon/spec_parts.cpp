@@ -55,7 +55,12 @@ spec::Linear readLinear(const Reader& r) {
   return linear;
 }
 
-spec::Norm readNorm(const Reader& r) { return {readRef(r, "weight"), readRef(r, "bias"), r.number("eps")}; }
+spec::Norm readNorm(const Reader& r) {
+  const std::string kind = r.string("kind");
+  if (kind == "layer") return spec::LayerNorm{readRef(r, "weight"), readRef(r, "bias"), r.number("eps")};
+  if (kind == "rms") return spec::RmsNorm{readRef(r, "weight"), r.number("eps")};
+  rejectValue(r.path() + ".kind", "layer or rms, got " + kind);
+}
 
 std::optional<spec::Norm> readOptionalNorm(const Reader& r, const char* name) {
   if (!r.has(name)) return std::nullopt;
@@ -99,9 +104,17 @@ Napi::Object SpecWriter::linear(const spec::Linear& value) const {
 
 Napi::Object SpecWriter::norm(const spec::Norm& value) const {
   Napi::Object o = make();
-  set(o, "weight", value.weight);
-  set(o, "bias", value.bias);
-  o.Set("eps", value.eps);
+  if (const auto* layer = std::get_if<spec::LayerNorm>(&value)) {
+    o.Set("kind", "layer");
+    set(o, "weight", layer->weight);
+    set(o, "bias", layer->bias);
+    o.Set("eps", layer->eps);
+  } else {
+    const auto& rms = std::get<spec::RmsNorm>(value);
+    o.Set("kind", "rms");
+    set(o, "weight", rms.weight);
+    o.Set("eps", rms.eps);
+  }
   return o;
 }
 

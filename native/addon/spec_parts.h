@@ -39,6 +39,7 @@ class SpecWriter {
   Napi::Object textAttention(const std::variant<spec::SelfAttention, spec::CrossAttention>& value) const;
   Napi::Value tokenMap(const std::optional<spec::TokenMap>& value) const;
   Napi::Value adapter(const std::optional<spec::Adapter>& value) const;
+  Napi::Object grid(const spec::GridPositions& value) const;
   Napi::Object decoderEmbedding(const spec::DecoderEmbedding& value) const;
   Napi::Value headTransform(const std::optional<spec::HeadTransform>& value) const;
   Napi::Object decoder(const spec::DecoderSpec& value) const;

@@ -52,13 +52,15 @@ std::vector<plan::Grid> Model::grids(int64_t height, int64_t width) const {
   return grids;
 }
 
-int64_t Model::prefixTokens() const {
-  return static_cast<int64_t>(weights_.prefixTokens.size()) / spec_.encoder.stages.front().width;
+plan::TokenLayout Model::layout(const plan::Grid& grid) const {
+  const int64_t width = spec_.encoder.stages.front().width;
+  const auto count = [&](const std::vector<float>& tokens) { return static_cast<int64_t>(tokens.size()) / width; };
+  return {count(weights_.prefixTokens), grid.height, grid.width, count(weights_.suffixTokens)};
 }
 
 int64_t Model::encoderTokens(int64_t height, int64_t width) const {
   const std::vector<plan::Grid> all = grids(height, width);
-  return all.back().cells() + (all.size() == 1 ? prefixTokens() : 0);
+  return all.size() == 1 ? layout(all.front()).tokens() : all.back().cells();
 }
 
 const plan::Program& Model::placed(const plan::Program& base, const plan::RowCounts& rows) {
@@ -84,14 +86,23 @@ void Model::run(const plan::Program& base, const plan::RowCounts& rows, const pl
 const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
   for (const GridTables& known : tables_)
     if (known.grid.height == grid.height && known.grid.width == grid.width) return known;
-  GridTables tables{grid, {}, {}, {}};
+  GridTables tables{grid, {}, {}, {}, {}};
   const spec::EncoderSpec& encoder = spec_.encoder;
   if (const auto* rotary = std::get_if<spec::RotaryPositions>(&encoder.embedding.positions))
     tables.angles =
         plan::rotaryAngles(*rotary, encoder.stages.front().layers.front().attention.headDim, grid.height, grid.width);
+  const int64_t width = encoder.stages.front().width;
+  const plan::TokenLayout tokens = layout(grid);
   if (const auto* positions = std::get_if<spec::GridPositions>(&encoder.embedding.positions))
-    tables.positions = plan::interpolatePositions(weights_.encoderPositions, *positions, encoder.stages.front().width,
-                                                  prefixTokens(), grid.height, grid.width);
+    tables.positions = plan::interpolatePositions(weights_.encoderPositions.data(), *positions, width, tokens);
+  if (const auto* waves = std::get_if<spec::WavePositions>(&encoder.embedding.positions))
+    tables.positions = plan::wavePositions(*waves, width, tokens);
+  if (const auto& positions = encoder.layerPositions)
+    for (size_t layer = 1; layer < weights_.encoderLayers.size(); ++layer) {
+      const int64_t begin = static_cast<int64_t>(layer - 1) * plan::positionRows(*positions) * width;
+      tables.layerPositions.push_back(
+          plan::interpolatePositions(weights_.layerPositions.data() + begin, *positions, width, tokens));
+    }
   size_t index = 0;
   for (const spec::EncoderStage& stage : encoder.stages)
     for (const spec::EncoderLayer& layer : stage.layers) {
@@ -107,6 +118,7 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
     backend_->forget(dropped.positions.data());
     backend_->forget(dropped.angles.cosines.data());
     backend_->forget(dropped.angles.sines.data());
+    for (const std::vector<float>& positions : dropped.layerPositions) backend_->forget(positions.data());
     for (const plan::BiasTable& bias : dropped.biases) {
       backend_->forget(bias.table.data());
       backend_->forget(bias.classes.data());
@@ -121,7 +133,7 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.grids = grids(height, width);
   const GridTables& tables = tablesFor(bindings.grids.front());
   bindings.batch = batch;
-  bindings.tokens = batch * (prefixTokens() + bindings.grids.front().cells());
+  bindings.tokens = batch * layout(bindings.grids.front()).tokens();
   bindings.rows = {bindings.tokens, batch * bindings.grids.front().cells()};
   for (size_t stage = 1; stage < bindings.grids.size(); ++stage)
     bindings.rows.push_back(batch * bindings.grids[stage].cells());
@@ -130,6 +142,7 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.pixels = pixels;
   bindings.positions = tables.positions.empty() ? nullptr : tables.positions.data();
   bindings.angles = tables.angles.cosines.empty() ? nullptr : &tables.angles;
+  bindings.layerPositions = tables.layerPositions.empty() ? nullptr : &tables.layerPositions;
   bindings.biases = tables.biases.empty() ? nullptr : &tables.biases;
   bindings.output = states;
   run(encode_, bindings.rows, bindings);

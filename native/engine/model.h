@@ -61,16 +61,17 @@ class Model {
   // What depends on the patch grid alone.
   struct GridTables {
     plan::Grid grid;
-    std::vector<float> positions;         // [tokens of one image, width], or empty
-    std::vector<plan::BiasTable> biases;  // per layer, or empty
-    plan::RotaryAngles angles;            // empty without rotary positions
+    std::vector<float> positions;                    // [tokens of one image, width], or empty
+    std::vector<plan::BiasTable> biases;             // per layer, or empty
+    plan::RotaryAngles angles;                       // empty without rotary positions
+    std::vector<std::vector<float>> layerPositions;  // per layer but the first, or empty
   };
 
   void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings);
   const plan::Program& placed(const plan::Program& base, const plan::RowCounts& rows);
   const GridTables& tablesFor(const plan::Grid& grid);
   std::vector<plan::Grid> grids(int64_t height, int64_t width) const;  // per stage
-  int64_t prefixTokens() const;
+  plan::TokenLayout layout(const plan::Grid& grid) const;              // of the first stage
 
   spec::ModelSpec spec_;
   std::unique_ptr<ops::Backend> backend_;

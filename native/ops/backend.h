@@ -74,6 +74,7 @@ class Backend {
   virtual void windowAttention(const WindowAttentionArgs&) { lacks("window attention"); }
   virtual void mergeCells(const MergeCellsArgs&) { lacks("patch merging"); }
   virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
+  virtual void addPositions(const AddPositionsArgs&) { lacks("positions between layers"); }
   virtual void rotate(const RotateArgs&) { lacks("rotary positions"); }
   virtual void turnPairs(const TurnPairsArgs&) { lacks("rotary positions of text"); }
   virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }

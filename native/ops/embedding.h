@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "ops/host_device.h"
 #include "ops/linear.h"
 
 namespace ved::ops {
@@ -23,13 +24,29 @@ struct MergeCellsArgs {
   int64_t batch, height, width, channels;
 };
 
-// out[b, i] = (i < prefix ? prefixTokens[i] : patches[b, i - prefix]) + positions[i]
+// The tokens of an image b: out[b, i] = (prefixTokens | patches[b] | suffixTokens)[i] + positions[i]
 struct AssembleTokensArgs {
   const float* patches;       // [batch * patchTokens, width]
   const float* prefixTokens;  // [prefix, width] or nullptr
-  const float* positions;     // [prefix + patchTokens, width], or nullptr for none
-  float* out;                 // [batch * (prefix + patchTokens), width]
+  const float* positions;     // [tokens(), width], or nullptr for none
+  float* out;                 // [batch * tokens(), width]
   int64_t batch, prefix, patchTokens, width;
+  const float* suffixTokens = nullptr;  // [suffix, width] or nullptr
+  int64_t suffix = 0;
+  VED_HOST_DEVICE int64_t tokens() const { return prefix + patchTokens + suffix; }
+  // Where token i of an image comes from.
+  VED_HOST_DEVICE const float* source(int64_t image, int64_t i) const {
+    if (i < prefix) return prefixTokens + i * width;
+    if (i < prefix + patchTokens) return patches + (image * patchTokens + i - prefix) * width;
+    return suffixTokens + (i - prefix - patchTokens) * width;
+  }
+};
+
+// y[b, i] += positions[i]
+struct AddPositionsArgs {
+  float* y;                // [batch * tokens, width]
+  const float* positions;  // [tokens, width]
+  int64_t batch, tokens, width;
 };
 
 // out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term. Every id of an array that

@@ -1,8 +1,11 @@
-// y = (x - mean) / sqrt(var + eps) * gamma + beta over the last axis; biased variance, computed in two passes.
+// Over the last axis. Layer: y = (x - mean) / sqrt(var + eps) * gamma + beta; biased variance, computed in two passes.
+// Rms: y = x / sqrt(mean of x^2 + eps) * gamma.
 #pragma once
 #include <cstdint>
 
 namespace ved::ops {
+
+enum class NormKind : uint8_t { Layer, Rms };
 
 struct LayerNormArgs {
   const float* x;  // [rows, width], row stride ldx
@@ -12,8 +15,9 @@ struct LayerNormArgs {
   int64_t rows;
   int64_t width;
   const float* gamma;  // [width]
-  const float* beta;   // [width]
+  const float* beta;   // [width]; unused by Rms
   float eps;
+  NormKind kind = NormKind::Layer;
 };
 
 }  // namespace ved::ops

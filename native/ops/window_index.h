@@ -5,11 +5,7 @@
 #pragma once
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define VED_HOST_DEVICE __host__ __device__
-#else
-#define VED_HOST_DEVICE
-#endif
+#include "ops/host_device.h"
 
 namespace ved::ops {
 

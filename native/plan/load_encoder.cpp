@@ -119,15 +119,22 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
   return w;
 }
 
+std::vector<float> loadTokens(Loader& load, const std::vector<spec::LearnedTokens>& tensors, int64_t width) {
+  std::vector<float> all;
+  for (const spec::LearnedTokens& tokens : tensors) {
+    const std::vector<float> values = load.vector(tokens.tensor, tokens.count * width);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
 void loadEmbedding(Loader& load, const spec::PatchEmbedding& embedding, int64_t width, ModelWeights& w) {
   w.patchProjection = load.outermost(embedding.projection);
   w.patchNorm = load.norm(embedding.patchNorm, width);
-  for (const spec::PrefixTokens& tokens : embedding.prefixTokens) {
-    const std::vector<float> values = load.vector(tokens.tensor, tokens.count * width);
-    w.prefixTokens.insert(w.prefixTokens.end(), values.begin(), values.end());
-  }
+  w.prefixTokens = loadTokens(load, embedding.prefixTokens, width);
+  w.suffixTokens = loadTokens(load, embedding.suffixTokens, width);
   if (const auto* grid = std::get_if<spec::GridPositions>(&embedding.positions))
-    w.encoderPositions = load.vector(grid->table, (grid->prefix + grid->gridHeight * grid->gridWidth) * width);
+    w.encoderPositions = load.vector(grid->table, positionRows(*grid) * width);
   w.encoderEmbeddingNorm = load.norm(embedding.norm, width);
 }
 
@@ -142,6 +149,10 @@ void loadEncoder(Loader& load, const spec::EncoderSpec& encoder, ModelWeights& w
       w.mergings.push_back({load.norm(merging->norm, pre ? merging->reduction.in : merging->reduction.out),
                             load.linear(merging->reduction)});
     }
+  }
+  if (const auto& positions = encoder.layerPositions) {
+    const int64_t tables = static_cast<int64_t>(w.encoderLayers.size()) - 1;
+    w.layerPositions = load.vector(positions->table, tables * positionRows(*positions) * encoder.hiddenSize);
   }
   w.encoderFinalNorm = load.norm(encoder.finalNorm, encoder.hiddenSize);
 }

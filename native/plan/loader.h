@@ -38,7 +38,11 @@ class Loader {
   }
 
   NormWeights norm(const spec::Norm& norm, int64_t width) {
-    return {vector(norm.weight, width), vector(norm.bias, width), static_cast<float>(norm.eps)};
+    if (const auto* rms = std::get_if<spec::RmsNorm>(&norm))
+      return {ops::NormKind::Rms, vector(rms->weight, width), {}, static_cast<float>(rms->eps)};
+    const auto& layer = std::get<spec::LayerNorm>(norm);
+    return {ops::NormKind::Layer, vector(layer.weight, width), vector(layer.bias, width),
+            static_cast<float>(layer.eps)};
   }
 
   std::optional<NormWeights> norm(const std::optional<spec::Norm>& value, int64_t width) {

@@ -16,6 +16,8 @@ class EncoderLowering {
         encoderLayer(layer, w_.encoderLayers[layer_]);
         ++layer_;
         if (spec_.statesAfter == spec::StatesAfter::Layer) b_.tap(x_);
+        if (spec_.layerPositions && layer_ < w_.encoderLayers.size())
+          b_.push(OpKind::AddPositions, x_, x_).layer = static_cast<int>(layer_) - 1;
       }
       if (stage.merging) merge(*stage.merging, w_.mergings[stage_]);
       if (spec_.statesAfter == spec::StatesAfter::Stage) b_.tap(x_);

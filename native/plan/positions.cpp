@@ -89,18 +89,39 @@ void resample(const float* source, int64_t sourceColumns, int64_t width, const A
 
 }  // namespace
 
-std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
-                                        int64_t prefixTokens, int64_t newHeight, int64_t newWidth) {
-  std::vector<float> out(static_cast<size_t>((prefixTokens + newHeight * newWidth) * width));
-  std::copy_n(table.begin(), grid.prefix * width, out.begin());
-  const float* source = table.data() + grid.prefix * width;
-  float* target = out.data() + prefixTokens * width;
-  if (grid.gridHeight == newHeight && grid.gridWidth == newWidth) {
-    std::copy_n(source, newHeight * newWidth * width, target);
+std::vector<float> interpolatePositions(const float* table, const spec::GridPositions& grid, int64_t width,
+                                        const TokenLayout& layout) {
+  std::vector<float> out(static_cast<size_t>(layout.tokens() * width));
+  std::copy_n(table, grid.prefix * width, out.begin());
+  const float* source = table + grid.prefix * width;
+  float* target = out.data() + layout.prefix * width;
+  std::copy_n(source + grid.gridHeight * grid.gridWidth * width, grid.suffix * width,
+              target + layout.height * layout.width * width);
+  if (grid.gridHeight == layout.height && grid.gridWidth == layout.width) {
+    std::copy_n(source, layout.height * layout.width * width, target);
     return out;
   }
   const auto axis = grid.resample == spec::Resample::Bicubic ? cubicAxis : antialiasAxis;
-  resample(source, grid.gridWidth, width, axis(grid.gridHeight, newHeight), axis(grid.gridWidth, newWidth), target);
+  resample(source, grid.gridWidth, width, axis(grid.gridHeight, layout.height), axis(grid.gridWidth, layout.width),
+           target);
+  return out;
+}
+
+// transformers modeling_aimv2.py, build_2d_sinusoidal_position_embedding with its halves swapped; double as there.
+std::vector<float> wavePositions(const spec::WavePositions& positions, int64_t width, const TokenLayout& layout) {
+  const int64_t quarter = width / 4;
+  std::vector<float> out(static_cast<size_t>(layout.tokens() * width));
+  float* row = out.data() + layout.prefix * width;
+  for (int64_t cell = 0; cell < layout.height * layout.width; ++cell, row += width)
+    for (int64_t j = 0; j < quarter; ++j) {
+      const double frequency = 1.0 / std::pow(positions.base, static_cast<double>(j) / static_cast<double>(quarter));
+      const double x = static_cast<double>(cell % layout.width) * frequency;
+      const double y = static_cast<double>(cell / layout.width) * frequency;
+      row[j] = static_cast<float>(std::sin(x));
+      row[quarter + j] = static_cast<float>(std::cos(x));
+      row[2 * quarter + j] = static_cast<float>(std::sin(y));
+      row[3 * quarter + j] = static_cast<float>(std::cos(y));
+    }
   return out;
 }
 

@@ -79,6 +79,8 @@ const char* kindName(OpKind kind) {
       return "patches";
     case OpKind::AssembleTokens:
       return "assemble_tokens";
+    case OpKind::AddPositions:
+      return "add_positions";
     case OpKind::EmbedTokens:
       return "embed_tokens";
     case OpKind::EmbedPositions:

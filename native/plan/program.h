@@ -15,7 +15,8 @@ namespace ved::plan {
 
 enum class OpKind : uint8_t {
   Patches,         // pixels -> in-order patches
-  AssembleTokens,  // prefix tokens + patches + positions
+  AssembleTokens,  // prefix tokens, patches and suffix tokens, + positions
+  AddPositions,    // of a layer, in place
   EmbedTokens,     // ids -> rows; fused form: positions added
   EmbedPositions,  // position ids -> rows
   Linear,          // fused form: bias, activation and residual inside
@@ -108,9 +109,10 @@ struct Bindings {
   int64_t height = 0, width = 0;  // encoder: pixels
   std::vector<Grid> grids;        // encoder: per stage
   const float* pixels = nullptr;
-  const float* positions = nullptr;                // encoder: [tokensPerImage, H], or nullptr
-  const std::vector<BiasTable>* biases = nullptr;  // encoder: per layer, or nullptr
-  const RotaryAngles* angles = nullptr;            // encoder: with rotary positions
+  const float* positions = nullptr;                                 // encoder: [tokensPerImage, H], or nullptr
+  const std::vector<BiasTable>* biases = nullptr;                   // encoder: per layer, or nullptr
+  const std::vector<std::vector<float>>* layerPositions = nullptr;  // encoder: per layer but the first, or nullptr
+  const RotaryAngles* angles = nullptr;                             // encoder: with rotary positions
   const float* input = nullptr;
   float* output = nullptr;
   const int32_t* ids = nullptr;

@@ -107,11 +107,17 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       break;
     }
     case OpKind::AssembleTokens: {
-      const int64_t prefix = static_cast<int64_t>(weights_.prefixTokens.size()) / width(op.out);
-      backend_.assembleTokens({at(program, op.in, b), prefix ? weights_.prefixTokens.data() : nullptr, b.positions,
-                               at(program, op.out, b), b.batch, prefix, b.grids.front().cells(), width(op.out)});
+      const std::vector<float>&prefix = weights_.prefixTokens, &suffix = weights_.suffixTokens;
+      const auto count = [&](const auto& tokens) { return static_cast<int64_t>(tokens.size()) / width(op.out); };
+      backend_.assembleTokens({at(program, op.in, b), prefix.empty() ? nullptr : prefix.data(), b.positions,
+                               at(program, op.out, b), b.batch, count(prefix), b.grids.front().cells(), width(op.out),
+                               suffix.empty() ? nullptr : suffix.data(), count(suffix)});
       break;
     }
+    case OpKind::AddPositions:
+      backend_.addPositions({at(program, op.out, b), (*b.layerPositions)[static_cast<size_t>(op.layer)].data(), b.batch,
+                             b.tokens / b.batch, width(op.out)});
+      break;
     case OpKind::EmbedTokens:
       backend_.embedTokens({weights_.tokenTable.empty() ? nullptr : weights_.tokenTable.data(),
                             op.usePositions ? weights_.decoderPositions.data() : nullptr, at(program, op.out, b), b.ids,
@@ -177,8 +183,8 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       break;
     case OpKind::LayerNorm:
       backend_.layerNorm({at(program, op.in, b), width(op.in), at(program, op.out, b), width(op.out),
-                          rows(program, op.in, b), width(op.in), op.norm->gamma.data(), op.norm->beta.data(),
-                          op.norm->eps});
+                          rows(program, op.in, b), width(op.in), op.norm->gamma.data(),
+                          op.norm->beta.empty() ? nullptr : op.norm->beta.data(), op.norm->eps, op.norm->kind});
       break;
     case OpKind::Tap: {
       if (b.taps) {

@@ -15,7 +15,8 @@
 namespace ved::plan {
 
 struct NormWeights {
-  std::vector<float> gamma, beta;  // [width]
+  ops::NormKind kind = ops::NormKind::Layer;
+  std::vector<float> gamma, beta;  // [width]; Rms: beta empty
   float eps = 0;
 };
 using LinearPtr = std::unique_ptr<ops::LinearWeight>;
@@ -74,8 +75,9 @@ struct ModelWeights {
   ComputeType type = ComputeType::Float32;
   LinearPtr patchProjection;
   std::optional<NormWeights> patchNorm, encoderEmbeddingNorm;
-  std::vector<float> prefixTokens;                 // [prefix, width]
-  std::vector<float> encoderPositions;             // [positions.prefix + gridH * gridW, width], or empty
+  std::vector<float> prefixTokens, suffixTokens;   // [count, width] each
+  std::vector<float> encoderPositions;             // [positions.prefix + gridH * gridW + positions.suffix, width]
+  std::vector<float> layerPositions;               // tables of the same form: one per layer but the first, or none
   std::vector<EncoderLayerWeights> encoderLayers;  // of all stages
   std::vector<MergingWeights> mergings;            // one per stage but the last
   std::optional<NormWeights> encoderFinalNorm;
@@ -101,10 +103,23 @@ struct ModelWeights {
 ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, ComputeType type,
                          bool foldScales, const std::function<bool()>& keepGoing);
 
-// The position table of another grid, as torch.nn.functional.interpolate resamples it, with a zero row for each of the
-// `prefixTokens` that has no position. table: [grid.prefix + gridH * gridW, width].
-std::vector<float> interpolatePositions(const std::vector<float>& table, const spec::GridPositions& grid, int64_t width,
-                                        int64_t prefixTokens, int64_t newHeight, int64_t newWidth);
+// The tokens of one image: learned ones around the cells of a grid.
+struct TokenLayout {
+  int64_t prefix = 0, height = 0, width = 0, suffix = 0;
+  int64_t tokens() const { return prefix + height * width + suffix; }
+};
+
+// The position table of a layout, as torch.nn.functional.interpolate resamples it, with a zero row for each learned
+// token that has no position. table: [grid.prefix + gridH * gridW + grid.suffix, width] -> [layout.tokens(), width].
+std::vector<float> interpolatePositions(const float* table, const spec::GridPositions& grid, int64_t width,
+                                        const TokenLayout& layout);
+
+inline int64_t positionRows(const spec::GridPositions& grid) {
+  return grid.prefix + grid.gridHeight * grid.gridWidth + grid.suffix;
+}
+
+// Computed positions of the cells, zero rows for all other tokens: [layout.tokens(), width].
+std::vector<float> wavePositions(const spec::WavePositions& positions, int64_t width, const TokenLayout& layout);
 
 RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDim, int64_t gridHeight,
                           int64_t gridWidth);

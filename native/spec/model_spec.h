@@ -30,11 +30,16 @@ struct Linear {
   std::vector<LinearPart> parts;  // stacked along the output axis
 };
 
-struct Norm {
+struct LayerNorm {
   TensorRef weight = -1;
   TensorRef bias = -1;
   double eps = 0;
 };
+struct RmsNorm {
+  TensorRef weight = -1;
+  double eps = 0;
+};
+using Norm = std::variant<LayerNorm, RmsNorm>;
 
 struct Mlp {
   Linear up;
@@ -126,16 +131,19 @@ struct EncoderStage {
 enum class Resample : uint8_t { Bicubic, BicubicAntialias };
 struct GridPositions {
   TensorRef table = -1;
-  int64_t prefix = 0, gridHeight = 0, gridWidth = 0;
+  int64_t prefix = 0, suffix = 0, gridHeight = 0, gridWidth = 0;
   Resample resample = Resample::Bicubic;
 };
 
 struct RotaryPositions {
   double base = 0;
 };
-using EncoderPositions = std::variant<std::monostate, GridPositions, RotaryPositions>;
+struct WavePositions {
+  double base = 0;
+};
+using EncoderPositions = std::variant<std::monostate, GridPositions, RotaryPositions, WavePositions>;
 
-struct PrefixTokens {
+struct LearnedTokens {
   TensorRef tensor = -1;
   int64_t count = 0;
 };
@@ -146,7 +154,7 @@ struct PatchEmbedding {
   Remainder remainder = Remainder::Drop;
   Linear projection;
   std::optional<Norm> patchNorm;
-  std::vector<PrefixTokens> prefixTokens;
+  std::vector<LearnedTokens> prefixTokens, suffixTokens;
   EncoderPositions positions;
   std::optional<Norm> norm;
 };
@@ -157,6 +165,7 @@ struct EncoderSpec {
   PatchEmbedding embedding;
   NormPosition normPosition = NormPosition::Pre;
   std::vector<EncoderStage> stages;
+  std::optional<GridPositions> layerPositions;
   std::optional<Norm> finalNorm;
   StatesAfter statesAfter = StatesAfter::Layer;
 };

@@ -44,10 +44,10 @@ VED_TEST(assemble_and_embed_equal_reference) {
     for (int64_t width = 1; width <= 70; ++width)
       for (int64_t prefix = 0; prefix <= 2; ++prefix) {
         Random random(static_cast<uint64_t>(width * 3 + prefix));
-        const int64_t batch = 2, patchTokens = 5, tokens = prefix + patchTokens;
+        const int64_t batch = 2, patchTokens = 5, suffix = width % 3, tokens = prefix + patchTokens + suffix;
         Guarded patches(static_cast<size_t>(batch * patchTokens * width), random);
         Guarded tokensIn(static_cast<size_t>(prefix * width), random),
-            positions(static_cast<size_t>(tokens * width), random);
+            positions(static_cast<size_t>(tokens * width), random), behind(static_cast<size_t>(suffix * width), random);
         const size_t n = static_cast<size_t>(batch * tokens * width);
         Guarded got(n), want(n);
         AssembleTokensArgs a{patches.data(),
@@ -57,10 +57,15 @@ VED_TEST(assemble_and_embed_equal_reference) {
                              batch,
                              prefix,
                              patchTokens,
-                             width};
+                             width,
+                             suffix ? behind.data() : nullptr,
+                             suffix};
         backend->assembleTokens(a);
         a.out = want.data();
         makeReferenceBackend()->assembleTokens(a);
+        CHECK(sameBits(got.data(), want.data(), n));
+        backend->addPositions({got.data(), positions.data(), batch, tokens, width});
+        makeReferenceBackend()->addPositions({want.data(), positions.data(), batch, tokens, width});
         CHECK(sameBits(got.data(), want.data(), n));
         const int32_t ids[] = {4, 0, 3}, positionIds[] = {2, 4, 0};
         Guarded e(static_cast<size_t>(3 * width)), wantE(static_cast<size_t>(3 * width));
@@ -88,6 +93,18 @@ VED_TEST(assemble_and_embed_equal_reference) {
         CHECK(got.intact() && e.intact());
       }
   }
+}
+
+// Hand-computed: two images of a prefix token, two patches and a suffix token, one channel.
+VED_TEST(assemble_reference_by_hand) {
+  const float patches[] = {1, 2, 3, 4}, prefix[] = {10}, suffix[] = {20}, positions[] = {0.5f, 1, 2, 4};
+  float out[8];
+  const auto backend = makeReferenceBackend();
+  backend->assembleTokens({patches, prefix, positions, out, 2, 1, 2, 1, suffix, 1});
+  const float want[] = {10.5f, 2, 4, 24, 10.5f, 4, 6, 24};
+  for (int i = 0; i < 8; ++i) CHECK_EQ(out[i], want[i]);
+  backend->addPositions({out, positions, 2, 4, 1});
+  for (int i = 0; i < 8; ++i) CHECK_EQ(out[i], want[i] + positions[i % 4]);
 }
 
 // A tied table is read out of the head's matrix: the same values, in bfloat16 rounded.

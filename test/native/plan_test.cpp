@@ -254,33 +254,48 @@ constexpr spec::Resample kResamples[] = {spec::Resample::Bicubic, spec::Resample
 VED_TEST(plan_positions_on_the_same_grid_are_unchanged) {
   Random random(5);
   for (const spec::Resample resample : kResamples) {
-    const spec::GridPositions grid{0, 2, 3, 5, resample};
-    std::vector<float> table(static_cast<size_t>((2 + 3 * 5) * 7));
+    const spec::GridPositions grid{0, 2, 4, 3, 5, resample};
+    std::vector<float> table(static_cast<size_t>((2 + 3 * 5 + 4) * 7));
     random.fill(table.data(), table.size());
-    CHECK(interpolatePositions(table, grid, 7, 2, 3, 5) == table);
+    CHECK(interpolatePositions(table.data(), grid, 7, {2, 3, 5, 4}) == table);
   }
 }
 
-VED_TEST(plan_positions_keep_constants_and_prefixes) {
+VED_TEST(plan_positions_keep_constants_and_learned_tokens) {
   for (const spec::Resample resample : kResamples) {
-    const spec::GridPositions grid{0, 1, 3, 4, resample};
-    std::vector<float> table(static_cast<size_t>((1 + 3 * 4) * 2), 0.75f);
-    table[0] = -3.f;
+    const spec::GridPositions grid{0, 1, 1, 3, 4, resample};
+    std::vector<float> table(static_cast<size_t>((2 + 3 * 4) * 2), 0.75f);
+    table.front() = -3.f;
+    table.back() = 5.f;
     for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {7, 2}, {3, 9}, {16, 16}}) {
-      const std::vector<float> out = interpolatePositions(table, grid, 2, 1, height, width);
-      CHECK_EQ(static_cast<int64_t>(out.size()), (1 + height * width) * 2);
-      CHECK_EQ(out[0], -3.f);
+      const std::vector<float> out = interpolatePositions(table.data(), grid, 2, {1, height, width, 1});
+      CHECK_EQ(static_cast<int64_t>(out.size()), (2 + height * width) * 2);
+      CHECK_EQ(out.front(), -3.f);
+      CHECK_EQ(out.back(), 5.f);
       // The weights of a point sum to 1 up to their rounding: some dozen operations of magnitude at most 2, twice.
-      for (size_t i = 1; i < out.size(); ++i) checkClose(out[i], 0.75, 64 * 1.2e-7, "constant table");
+      for (size_t i = 1; i + 1 < out.size(); ++i) checkClose(out[i], 0.75, 64 * 1.2e-7, "constant table");
     }
   }
 }
 
 VED_TEST(plan_positions_of_tokens_without_one_are_zero) {
-  const spec::GridPositions grid{0, 1, 2, 2, spec::Resample::Bicubic};
-  const std::vector<float> table{1, 2, 3, 4, 5};
-  const std::vector<float> want{1, 0, 0, 2, 3, 4, 5};
-  CHECK(interpolatePositions(table, grid, 1, 3, 2, 2) == want);
+  const spec::GridPositions grid{0, 1, 1, 2, 2, spec::Resample::Bicubic};
+  const std::vector<float> table{1, 2, 3, 4, 5, 6};
+  const std::vector<float> want{1, 0, 0, 2, 3, 4, 5, 6, 0};
+  CHECK(interpolatePositions(table.data(), grid, 1, {3, 2, 2, 2}) == want);
+}
+
+// Columns before rows, sines before cosines; frequencies 1 and 1 / 100 of base 10000 at width 8.
+VED_TEST(plan_wave_positions_by_hand) {
+  const std::vector<float> out = wavePositions({10000.0}, 8, {1, 3, 2, 1});
+  CHECK_EQ(static_cast<int64_t>(out.size()), 8 * 8);
+  const double want[] = {std::sin(1.0), std::sin(0.01), std::cos(1.0), std::cos(0.01),
+                         std::sin(2.0), std::sin(0.02), std::cos(2.0), std::cos(0.02)};
+  for (size_t i = 0; i < 8; ++i) {
+    CHECK_EQ(out[i], 0.0f);
+    CHECK_EQ(out[7 * 8 + i], 0.0f);
+    CHECK_EQ(out[6 * 8 + i], static_cast<float>(want[i]));  // the cell of row 2 and column 1
+  }
 }
 
 // On the configured grid a bias is the stored one, read by relativeIndex().

@@ -13,14 +13,16 @@ namespace {
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 const float kInf = std::numeric_limits<float>::infinity();
 
-void checkLayerNorm(Backend& backend, int64_t rows, int64_t width, float offset, bool inPlace, uint64_t seed) {
+void checkNorm(Backend& backend, NormKind kind, int64_t rows, int64_t width, float offset, bool inPlace,
+               uint64_t seed) {
   Random random(seed);
   const int64_t ldx = width + 3, ldy = inPlace ? ldx : width + 1;
   Guarded x(static_cast<size_t>(rows * ldx), random, 2.0f), y(static_cast<size_t>(rows * ldy));
   Guarded gamma(static_cast<size_t>(width), random), beta(static_cast<size_t>(width), random);
   for (size_t i = 0; i < x.size(); ++i) x[i] += offset;
   std::vector<float> want(static_cast<size_t>(rows * width));
-  LayerNormArgs a{x.data(), ldx, want.data(), width, rows, width, gamma.data(), beta.data(), 1e-5f};
+  LayerNormArgs a{x.data(), ldx, want.data(), width, rows, width, gamma.data(), beta.data(), 1e-5f, kind};
+  if (kind == NormKind::Rms) a.beta = nullptr;
   makeReferenceBackend()->layerNorm(a);
   Guarded& out = inPlace ? x : y;
   a.y = out.data(), a.ldy = ldy;
@@ -32,8 +34,8 @@ void checkLayerNorm(Backend& backend, int64_t rows, int64_t width, float offset,
       largest = std::max(largest, std::fabs(static_cast<double>(want[r * width + i])));
     const double tol = 400.0 * kEps * (2.0 + std::fabs(offset)) * (1.0 + largest);
     for (int64_t i = 0; i < width; ++i)
-      if (width > 2 && !checkClose(out[r * ldy + i], want[r * width + i], tol,
-                                   backend.name() + " layerNorm " + std::to_string(width)))
+      if ((width > 2 || kind == NormKind::Rms) && !checkClose(out[r * ldy + i], want[r * width + i], tol,
+                                                              backend.name() + " layerNorm " + std::to_string(width)))
         return;
     if (!inPlace)
       for (int64_t i = width; i < ldy; ++i) CHECK(y.untouched(static_cast<size_t>(r * ldy + i)));
@@ -46,12 +48,29 @@ void checkLayerNorm(Backend& backend, int64_t rows, int64_t width, float offset,
 VED_TEST(layer_norm_every_width) {
   for (const Target& target : targets()) {
     const auto backend = target.make(2);
-    for (int64_t width = 1; width <= 70; ++width) {
-      checkLayerNorm(*backend, 3, width, 0.0f, false, static_cast<uint64_t>(width));
-      checkLayerNorm(*backend, 2, width, 5.0f, true, 100u + static_cast<uint64_t>(width));
+    for (const NormKind kind : {NormKind::Layer, NormKind::Rms}) {
+      for (int64_t width = 1; width <= 70; ++width) {
+        checkNorm(*backend, kind, 3, width, 0.0f, false, static_cast<uint64_t>(width));
+        checkNorm(*backend, kind, 2, width, 5.0f, true, 100u + static_cast<uint64_t>(width));
+      }
+      checkNorm(*backend, kind, 131, 769, 3.0f, false, 9);
+      checkNorm(*backend, kind, 131, 768, 100.0f, true, 10);
     }
-    checkLayerNorm(*backend, 131, 769, 3.0f, false, 9);
-    checkLayerNorm(*backend, 131, 768, 100.0f, true, 10);
+  }
+}
+
+// (3, 4) has the root mean square 5 / sqrt(2); an offset stays, because no mean is taken away.
+VED_TEST(layer_norm_rms_by_hand) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(1);
+    const float x[] = {3.0f, 4.0f}, gamma[] = {1.0f, -2.0f};
+    float y[2];
+    backend->layerNorm({x, 2, y, 2, 1, 2, gamma, nullptr, 0.0f, NormKind::Rms});
+    checkClose(y[0], 3.0 * std::sqrt(2.0) / 5.0, 8 * kEps, backend->name());
+    checkClose(y[1], -8.0 * std::sqrt(2.0) / 5.0, 8 * kEps, backend->name());
+    const float zero[] = {0.0f, 0.0f};
+    backend->layerNorm({zero, 2, y, 2, 1, 2, gamma, nullptr, 1e-6f, NormKind::Rms});
+    for (const float value : y) CHECK_EQ(value, 0.0f);
   }
 }
 

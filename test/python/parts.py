@@ -31,6 +31,10 @@ ENCODERS = {
     "SwinForImageClassification": lambda: tf.SwinForImageClassification(
         tf.SwinConfig(image_size=32, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 2], window_size=4)
     ),
+    "YolosForObjectDetection": lambda: tf.YolosForObjectDetection(
+        tf.YolosConfig(num_detection_tokens=3, num_labels=7, **IMAGE | dict(image_size=[20, 15]))
+    ),
+    "Aimv2VisionModel": lambda: tf.Aimv2VisionModel(tf.Aimv2VisionConfig(**IMAGE)),
     "Dinov2Model": lambda: tf.Dinov2Model(tf.Dinov2Config(**IMAGE)),
 }
 DECODERS = {

@@ -222,6 +222,31 @@ const DAMAGE: [string, string, (encoder: EncoderSpec) => unknown][] = [
   ],
   ['heads that cannot turn', 'dinov3-gpt2', (encoder) => turn(encoder, { headDim: 6, heads: 4 })],
   ['angles of no base', 'dinov3-gpt2', (encoder) => Object.assign(encoder.embedding.positions, { base: 0 })],
+  ['detection tokens of another number', 'yolos-gpt2', (encoder) => (encoder.embedding.suffixTokens[0]!.count = 5)],
+  [
+    'positions for more tokens behind',
+    'yolos-bert',
+    (encoder) => Object.assign(encoder.embedding.positions, { suffix: 4 }),
+  ],
+  ['a table per layer too many', 'yolos-gpt2', (encoder) => encoder.stages[0]!.layers.pop()],
+  ['a table per layer of one layer', 'yolos-gpt2', (encoder) => (encoder.stages[0]!.layers.length = 1)],
+  [
+    'detection tokens among turned patches',
+    'dinov3-gpt2',
+    (encoder) => (encoder.embedding.suffixTokens = encoder.embedding.prefixTokens),
+  ],
+  [
+    'detection tokens beside a bias of the grid',
+    'beit-gpt2',
+    (encoder) => (encoder.embedding.suffixTokens = encoder.embedding.prefixTokens),
+  ],
+  ['waves of no base', 'aimv2-native-gpt2', (encoder) => Object.assign(encoder.embedding.positions, { base: 0 })],
+  ['a negative epsilon', 'aimv2-bart', (encoder) => (encoder.finalNorm!.eps = -1)],
+  [
+    'a weight of another width',
+    'aimv2-bart',
+    (encoder) => (encoder.finalNorm!.weight = encoder.embedding.projection.parts[0]!.weight),
+  ],
   ['positions for more tokens', 'dinov2-gpt2', (encoder) => Object.assign(encoder.embedding.positions, { prefix: 2 })],
 ];
 function swinv2Bias(encoder: EncoderSpec) {
@@ -236,7 +261,7 @@ function beitBias(encoder: EncoderSpec): GridBias {
 for (const [what, name, edit] of DAMAGE) test(`validation refuses ${what}`, refuses(name, edit));
 
 test('both names of a vision tower load', (t) => {
-  for (const name of ['clip-gpt2', 'siglip-trocr']) {
+  for (const name of ['clip-gpt2', 'siglip-trocr', 'aimv2-bart']) {
     const [json, table] = [readJson(name), readTable(name)];
     const renamed: TensorTable = { files: table.files, tensors: new Map() };
     for (const [key, place] of table.tensors)
@@ -252,6 +277,18 @@ test('both names of a vision tower load', (t) => {
 });
 
 test('what transformers cannot run is refused with its key', (t) => {
+  const edits = [
+    ['yolos-gpt2', 'image_size', [13, 9], ConfigError],
+    ['yolos-gpt2', 'image_size', 12, ConfigError],
+    ['yolos-gpt2', 'patch_size', [3, 3], ConfigError],
+    ['yolos-gpt2', 'num_detection_tokens', 0, ConfigError],
+    ['aimv2-native-gpt2', 'hidden_size', 10, UnsupportedError],
+  ] as const;
+  for (const [name, key, value, instanceOf] of edits) {
+    const json = readJson(name);
+    json.encoder[key] = value;
+    t.throws(() => build(json, readTable(name)), { instanceOf, message: new RegExp(key) }, `${name}: ${key}`);
+  }
   for (const name of ['donut-swin-mbart', 'swinv2-bert']) {
     const json = readJson(name);
     json.encoder['use_absolute_embeddings'] = true;

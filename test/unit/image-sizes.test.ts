@@ -27,10 +27,20 @@ test('encoders of one size take others only when asked to interpolate', async (t
   }
 });
 
+test('an encoder whose positions are learned and never interpolated takes one size', async (t) => {
+  t.is(await tokens('aimv2-bart', 9, 9), 3 * 3);
+  for (const interpolate of [false, true]) {
+    const wrong = { instanceOf: ImageError, code: 'WRONG_IMAGE_SIZE', message: /fit no other/ };
+    await t.throwsAsync(tokens('aimv2-bart', 12, 9, interpolate), wrong);
+  }
+});
+
 test('encoders that adapt drop pixels that fill no patch, or fill the patch up', async (t) => {
   t.is(await tokens('dinov2-gpt2', 10, 17), 1 + 3 * 5);
   t.is(await tokens('beit-gpt2', 14, 7), 1 + 4 * 2);
   t.is(await tokens('swinv2-bert', 9, 13), 2 * 2);
+  t.is(await tokens('yolos-gpt2', 10, 17), 1 + 3 * 5 + 4);
+  t.is(await tokens('aimv2-native-gpt2', 14, 7), 4 * 2);
   t.is(await tokens('swinv2-bert', 1, 1), 1);
 });
 

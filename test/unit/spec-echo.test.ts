@@ -67,6 +67,8 @@ for (const name of [
   'vit-xmod',
   'dinov2-xmod-pre',
   'vit-roc-bert',
+  'yolos-gpt2',
+  'aimv2-native-gpt2',
 ]) {
   test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
     const spec = await specOf(name);
@@ -95,6 +97,7 @@ test('missing parts, fractions and unknown names are refused', async (t) => {
     [['decoder', 'vocabSize'], 2 ** 53, /spec\.decoder\.vocabSize: expected a safe integer/],
     [['encoder', 'normPosition'], 'middle', /expected pre, post or branch, got middle/],
     [['encoder', 'stages', 0, 'layers', 0, 'mlp', 'activation'], 'GELU', /a known activation, got GELU/],
+    [['encoder', 'finalNorm', 'kind'], 'group', /layer or rms, got group/],
     [['decoder', 'embedding', 'positions', 'kind'], 'grid', /table, sinusoidal or rotary, got grid/],
     [['decoder', 'head', 'parts', 0, 'layout'], 'outOut', /outIn or inOut, got outOut/],
   ];

@@ -17,7 +17,7 @@ def encoder(model_type, values, **extra):
 
 
 def plain(model_type, values=None, **extra):
-    width = dict(hidden_size=22, intermediate_size=29)
+    width = extra.pop("width", None) or dict(hidden_size=22, intermediate_size=29)
     return encoder(model_type, PLAIN | width | (values or {}), **extra)
 
 
@@ -38,6 +38,8 @@ def swin(model_type, values, **extra):
     return encoder(model_type, base | dict(mlp_ratio=1.7, layer_norm_eps=1e-3) | values, **extra)
 
 
+#: Of cases that are to be small.
+NARROW = dict(hidden_size=10, intermediate_size=13)
 #: Sizes that need interpolate_pos_encoding, and sizes an encoder takes without it.
 INTERPOLATE = dict(interpolate=[[15, 15], [9, 18]])
 SIZES = dict(sizes=[[15, 15], [10, 17]])
@@ -45,6 +47,43 @@ SIZES = dict(sizes=[[15, 15], [10, 17]])
 CASES = {
     # ViT without a pooler
     "vit-msn-gpt2": plain("vit_msn", dict(hidden_act="gelu_new", layer_norm_eps=1e-2), seed=108, **INTERPOLATE),
+    # detection tokens behind the patches, positions between layers, a grid that is not square; any image size
+    "yolos-gpt2": plain(
+        "yolos",
+        dict(image_size=[12, 9], num_hidden_layers=3, num_detection_tokens=4, layer_norm_eps=1e-3),
+        decoder=gpt2(n_layer=1),
+        sizes=[[10, 17]],
+        seed=73,
+        width=NARROW,
+    ),
+    # one layer, hence no positions between layers, nor asked for; no q/k/v bias
+    "yolos-bert": plain(
+        "yolos",
+        dict(image_size=[9, 12], num_hidden_layers=1, num_detection_tokens=3, use_mid_position_embeddings=False, qkv_bias=False),
+        decoder=dict(model_type="bert") | BERT | POSITIONS | dict(num_hidden_layers=1),
+        gains=POST_BERT,
+        seed=4,
+        width=NARROW,
+    ),
+    # root-mean-square norms, gated perceptron, learned positions; a pooling head that is not used
+    "aimv2-bart": plain(
+        "aimv2_vision_model",
+        dict(rms_norm_eps=1e-2, image_size=9),
+        unused=[".head."],
+        decoder=dict(model_type="bart") | BART | POSITIONS | dict(decoder_layers=1),
+        gains=POST_NORM,
+        seed=12,
+        width=NARROW,
+    ),
+    # computed positions, all biases, another activation; any image size
+    "aimv2-native-gpt2": plain(
+        "aimv2_vision_model",
+        dict(hidden_size=12, is_native=True, use_head=False, qkv_bias=True, mlp_bias=True, hidden_act="gelu"),
+        decoder=gpt2(n_layer=1),
+        sizes=[[10, 17]],
+        seed=118,
+        width=NARROW,
+    ),
     # patch projection without bias, norm before the blocks, none after
     "clip-gpt2": plain("clip_vision_model", dict(layer_norm_eps=1e-3), unused=["post_layernorm"], seed=20, **INTERPOLATE),
     # no class token, norm after the blocks, a pooling head that is not used

@@ -46,7 +46,7 @@ def randomise(model, seed, gains):
 
 
 def draw(name, parent, parameter, noise, gains):
-    if isinstance(parent, torch.nn.LayerNorm):
+    if isinstance(parent, torch.nn.LayerNorm) or type(parent).__name__.endswith("RMSNorm"):
         return 1 + 0.3 * noise.clamp(-2, 2) if name.endswith("weight") else gains["bias"] * noise
     if name.endswith("logit_scale"):  # one head beyond the limit of ln 100
         return torch.cat([torch.full_like(noise[:1], 4.8), 1 + noise[1:]])

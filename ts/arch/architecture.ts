@@ -23,9 +23,11 @@ interface Architecture<C extends BaseConfig> {
   init(config: C): InitRules;
 }
 
+/** Sizes beside the configured one: none, any with interpolatePosEncoding, any. */
+export type ImageSizes = 'fixed' | 'exact' | 'adaptive';
+
 export interface EncoderArchitecture<C extends BaseConfig = BaseConfig> extends Architecture<C> {
-  /** `exact`: another size than the configured one only with interpolatePosEncoding; `adaptive`: any size. */
-  imageSizes(config: C): 'exact' | 'adaptive';
+  imageSizes(config: C): ImageSizes;
   build(config: C, weights: WeightScope): EncoderSpec;
 }
 

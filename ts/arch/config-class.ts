@@ -40,6 +40,11 @@ export const sides = (fallback: number): Field<number | readonly [number, number
   field(fallback as number | readonly [number, number], `a whole number from 1 to 65536 or two of them`, (v) =>
     Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : whole(v, 1, 65536),
   );
+/** Always [height, width]. */
+export const bothSides = (fallback: readonly [number, number]): Field<readonly [number, number]> =>
+  field(fallback, 'two whole numbers from 1 to 65536', (v) =>
+    Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : false,
+  );
 /** One side, for height and width alike. */
 export const side = (fallback: number) => size(fallback, 65536);
 /** How many of something; may be none. */

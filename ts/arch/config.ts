@@ -25,6 +25,7 @@ export {
 export { TrOCRConfig } from './decoders/trocr';
 export { XGLMConfig } from './decoders/xglm';
 export { XmodConfig } from './decoders/xmod';
+export { Aimv2VisionConfig } from './encoders/aimv2-vision';
 export { BeitConfig, Data2VecVisionConfig } from './encoders/beit';
 export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';
@@ -36,6 +37,7 @@ export { DonutSwinConfig, SwinConfig } from './encoders/swin';
 export { Swinv2Config } from './encoders/swinv2';
 export { ViTConfig } from './encoders/vit';
 export { ViTMSNConfig } from './encoders/vit-msn';
+export { YolosConfig } from './encoders/yolos';
 export { VisionEncoderDecoderConfig } from './vision-encoder-decoder';
 
 /** Any encoder's config. */

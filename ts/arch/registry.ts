@@ -19,6 +19,7 @@ import { camembert, data2vecText, roberta, robertaPreLayerNorm, xlmRoberta, xlmR
 import { trocr } from './decoders/trocr';
 import { xglm } from './decoders/xglm';
 import { xmod } from './decoders/xmod';
+import { aimv2Vision } from './encoders/aimv2-vision';
 import { beit, data2vecVision } from './encoders/beit';
 import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
@@ -30,6 +31,7 @@ import { donutSwin, swin } from './encoders/swin';
 import { swinv2 } from './encoders/swinv2';
 import { vit } from './encoders/vit';
 import { vitMSN } from './encoders/vit-msn';
+import { yolos } from './encoders/yolos';
 
 type Registry<A> = Readonly<Record<string, A>>;
 
@@ -37,8 +39,10 @@ export const encoders = {
   vit,
   deit,
   vit_msn: vitMSN,
+  yolos,
   clip_vision_model: clipVision,
   siglip_vision_model: siglipVision,
+  aimv2_vision_model: aimv2Vision,
   dinov2,
   dinov2_with_registers: dinov2WithRegisters,
   dinov3_vit: dinov3ViT,
@@ -65,14 +69,13 @@ export const decoders = {
 
 /** Encoders that transformers accepts, or its users try, and why they do not load here. */
 export const refusedEncoders: Readonly<Record<string, string>> = {
+  aimv2: 'it has two towers; its vision tower is aimv2_vision_model',
   clip: 'it has two towers; its vision tower is clip_vision_model',
   siglip: 'it has two towers; its vision tower is siglip_vision_model',
   siglip2_vision_model: 'it needs the sizes of each image, which a decoder cannot pass on',
   swin2sr: 'transformers cannot run it in front of a decoder',
   vit_mae: 'it hides three quarters of the patches at random, also in evaluation',
-  yolos: 'detection tokens and positions added between layers are not supported',
   layoutlmv3: 'it reads words and boxes besides pixels',
-  aimv2_vision_model: 'root-mean-square norms are not supported in encoders',
   hiera: 'masked units and pooled queries are not supported',
 };
 

@@ -1,4 +1,5 @@
 /** What forward() takes, checked, as the native side wants it. */
+import type { ImageSizes } from '../arch/architecture';
 import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
 import { OptionError } from '../errors';
 import { nearest } from '../names';
@@ -47,12 +48,12 @@ const FORWARD_INPUTS = [
   'signal',
 ];
 
-/** Checks everything against the model; `adaptive`: the encoder takes any image size. */
+/** Checks everything against the model; `sizes`: those of images that the encoder takes. */
 export function forwardRequest(
   inputs: ForwardInputs,
   config: VisionEncoderDecoderConfig,
   spec: ModelSpec,
-  adaptive: boolean,
+  sizes: ImageSizes,
 ): NativeForwardRequest {
   for (const name of Object.keys(inputs)) {
     if (FORWARD_INPUTS.includes(name)) continue;
@@ -75,7 +76,7 @@ export function forwardRequest(
     outputAttentions: inputs.outputAttentions ?? false,
   };
   if (pixelValues) {
-    checkPixels(pixelValues, spec, (inputs.interpolatePosEncoding ?? false) || adaptive);
+    checkPixels(pixelValues, spec, sizes, inputs.interpolatePosEncoding ?? false);
     request.pixelValues = asNative(pixelValues);
   } else if (states) {
     checkTensor(states, 3, 'encoderLastHiddenState');

@@ -1,4 +1,5 @@
 /** Checks of what callers hand to a model: tensors, id rows, load options. */
+import type { ImageSizes } from '../arch/architecture';
 import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
 import { ConfigError, ImageError, OptionError, UnsupportedError } from '../errors';
 import type { CudaReport, NativeLoadOptions } from '../native/contract';
@@ -120,15 +121,15 @@ export function nativeLoadOptions(options: LoadOptions, report: () => CudaReport
   };
 }
 
-/** Pixel values must fit the encoder: its channels, and its size unless positions may be interpolated. */
-export function checkPixels(pixels: Tensor, spec: ModelSpec, interpolate: boolean): void {
+/** Pixel values must fit the encoder: its channels, and its size unless it takes others. */
+export function checkPixels(pixels: Tensor, spec: ModelSpec, sizes: ImageSizes, interpolate: boolean): void {
   const { channels, imageHeight, imageWidth } = spec.encoder.embedding;
   checkTensor(pixels, 4, 'pixelValues');
   const [, c, h, w] = pixels.dims as [number, number, number, number];
   if (c !== channels) throw new ImageError('WRONG_CHANNELS', `pixelValues: expected ${channels} channels, got ${c}`);
   if (h === imageHeight && w === imageWidth) return;
-  if (!interpolate) {
-    const hint = 'pass interpolatePosEncoding to use another size';
+  if (sizes === 'fixed' || (sizes === 'exact' && !interpolate)) {
+    const hint = sizes === 'fixed' ? 'its positions fit no other' : 'pass interpolatePosEncoding to use another size';
     throw new ImageError(
       'WRONG_IMAGE_SIZE',
       `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`,

@@ -54,11 +54,9 @@ export interface Linear {
   parts: LinearPart[];
 }
 
-export interface Norm {
-  weight: TensorRef;
-  bias: TensorRef;
-  eps: number;
-}
+/** `layer`: (x - mean) / √(variance + eps) · weight + bias. `rms`: x / √(mean of x² + eps) · weight. */
+export type Norm =
+  { kind: 'layer'; weight: TensorRef; bias: TensorRef; eps: number } | { kind: 'rms'; weight: TensorRef; eps: number };
 
 export type Activation =
   | 'identity'
@@ -188,13 +186,14 @@ export interface EncoderStage {
 }
 
 /**
- * Learned positions: a table [prefix + gridHeight · gridWidth, width] for the first `prefix` prefix tokens and the patches. Another
- * grid is reached by bicubic interpolation, with antialiasing or without.
+ * Learned positions: a table [prefix + gridHeight · gridWidth + suffix, width] for the first `prefix` prefix tokens, the patches and
+ * the first `suffix` suffix tokens. Another grid is reached by bicubic interpolation, with antialiasing or without.
  */
 export interface GridPositions {
   kind: 'grid';
   table: TensorRef;
   prefix: number;
+  suffix: number;
   gridHeight: number;
   gridWidth: number;
   resample: 'bicubic' | 'bicubicAntialias';
@@ -209,10 +208,19 @@ export interface RotaryPositions {
   base: number;
 }
 
-export type EncoderPositions = GridPositions | RotaryPositions | { kind: 'none' };
+/**
+ * Computed: a patch's row holds the sines, then the cosines of its column, then both of its row, each at width / 4 angles
+ * c · base^(-4j / width) of the whole number c.
+ */
+export interface WavePositions {
+  kind: 'waves';
+  base: number;
+}
+
+export type EncoderPositions = GridPositions | RotaryPositions | WavePositions | { kind: 'none' };
 
 /** `count` learned tokens in one tensor. */
-export interface PrefixTokens {
+export interface LearnedTokens {
   tensor: TensorRef;
   count: number;
 }
@@ -229,7 +237,9 @@ export interface PatchEmbedding {
   /** Of the patches alone, before anything is added. */
   patchNorm: Norm | null;
   /** Put before the patches. */
-  prefixTokens: PrefixTokens[];
+  prefixTokens: LearnedTokens[];
+  /** Put behind the patches. */
+  suffixTokens: LearnedTokens[];
   positions: EncoderPositions;
   /** Of the whole sequence, positions included. */
   norm: Norm | null;
@@ -242,6 +252,8 @@ export interface EncoderSpec {
   normPosition: EncoderNormPosition;
   /** One for a plain transformer. */
   stages: EncoderStage[];
+  /** A table per layer but the first, one behind the other in one tensor: added to the states before the layer. */
+  layerPositions: GridPositions | null;
   finalNorm: Norm | null;
   /** Where transformers records hidden states. */
   statesAfter: 'layer' | 'stage';

@@ -36,13 +36,26 @@ class Validator {
     equal(encoder.hiddenSize, width, 'encoder.hiddenSize');
     if (encoder.finalNorm) this.#norm(encoder.finalNorm, 'encoder.finalNorm', width);
     if (encoder.embedding.positions.kind === 'rotary') this.#rotaryHeads(encoder);
-    const prefixed = encoder.embedding.prefixTokens.length > 0;
-    if (prefixed && encoder.stages.length > 1)
-      fail('encoder.embedding.prefixTokens', 'none before merged cells', 'some');
+    for (const tokens of ['prefixTokens', 'suffixTokens'] as const) {
+      if (encoder.embedding[tokens].length > 0 && encoder.stages.length > 1)
+        fail(`encoder.embedding.${tokens}`, 'none before merged cells', 'some');
+    }
+    const biased = encoder.stages.some(({ layers }) =>
+      layers.some(({ attention: { span } }) => span.kind === 'all' && span.bias),
+    );
+    if (biased && encoder.embedding.suffixTokens.length > 0)
+      fail('encoder.embedding.suffixTokens', 'none with biases of a grid', 'some');
+    if (encoder.layerPositions) this.#layerPositions(encoder, encoder.layerPositions);
+  }
+
+  #layerPositions({ embedding, stages: [stage, ...more] }: m.EncoderSpec, positions: m.GridPositions): void {
+    if (more.length) fail('encoder.layerPositions', 'null with more than one stage', 'some');
+    const tables = size(stage!.layers.length - 1, 'encoder.layerPositions of the layers but the first');
+    this.#gridPositions(positions, embedding, 'encoder.layerPositions', stage!.width, tables);
   }
 
   /** One table of angles serves all layers. */
-  #rotaryHeads({ stages: [stage, ...more] }: m.EncoderSpec): void {
+  #rotaryHeads({ embedding, stages: [stage, ...more] }: m.EncoderSpec): void {
     const [first, ...layers] = stage!.layers;
     const { headDim } = first!.attention;
     if (headDim % 4) fail('encoder.stages[0].layers[0].attention.headDim', 'a multiple of 4 to turn', headDim);
@@ -52,6 +65,7 @@ class Validator {
       if (attention.span.kind !== 'all')
         fail('encoder.stages[0] span', 'all with rotary positions', attention.span.kind);
     }
+    if (embedding.suffixTokens.length) fail('encoder.embedding.suffixTokens', 'none with rotary positions', 'some');
   }
 
   #stage(stage: m.EncoderStage, next: m.EncoderStage | undefined, at: string): void {
@@ -117,21 +131,37 @@ class Validator {
     }
     this.#linear(patches.projection, `${at}.projection`, channels * patchHeight * patchWidth, width);
     if (patches.patchNorm) this.#norm(patches.patchNorm, `${at}.patchNorm`, width);
-    let prefix = 0;
-    patches.prefixTokens.forEach(({ tensor, count }, index) => {
-      this.#tensor(tensor, `${at}.prefixTokens[${index}]`, size(count, `${at}.prefixTokens[${index}].count`) * width);
-      prefix += count;
-    });
+    for (const key of ['prefixTokens', 'suffixTokens'] as const) {
+      patches[key].forEach(({ tensor, count }, index) =>
+        this.#tensor(tensor, `${at}.${key}[${index}]`, size(count, `${at}.${key}[${index}].count`) * width),
+      );
+    }
     if (patches.norm) this.#norm(patches.norm, `${at}.norm`, width);
-    if (positions.kind === 'none') return;
-    if (positions.kind === 'rotary') return positive(positions.base, `${at}.positions.base`);
-    if (!(positions.prefix >= 0 && positions.prefix <= prefix))
-      fail(`${at}.positions.prefix`, `0 to ${prefix}`, positions.prefix);
-    const cells = size(
-      size(positions.gridHeight, `${at}.positions.gridHeight`) * size(positions.gridWidth, `${at}.positions.gridWidth`),
-      `${at}.positions`,
-    );
-    this.#tensor(positions.table, `${at}.positions.table`, (positions.prefix + cells) * width);
+    switch (positions.kind) {
+      case 'none':
+        return;
+      case 'rotary':
+        return positive(positions.base, `${at}.positions.base`);
+      case 'waves':
+        if (width % 4) fail('encoder.stages[0].width', 'a multiple of 4 for positions of waves', width);
+        return positive(positions.base, `${at}.positions.base`);
+      case 'grid':
+        return this.#gridPositions(positions, patches, `${at}.positions`, width);
+    }
+  }
+
+  #gridPositions(
+    positions: m.GridPositions,
+    { prefixTokens, suffixTokens }: m.PatchEmbedding,
+    at: string,
+    width: number,
+    tables = 1,
+  ): void {
+    const { prefix, suffix, gridHeight, gridWidth } = positions;
+    within(prefix, countOf(prefixTokens) + 1, `${at}.prefix`);
+    within(suffix, countOf(suffixTokens) + 1, `${at}.suffix`);
+    const cells = size(size(gridHeight, `${at}.gridHeight`) * size(gridWidth, `${at}.gridWidth`), at);
+    this.#tensor(positions.table, `${at}.table`, tables * (prefix + cells + suffix) * width);
   }
 
   #decoder(decoder: m.DecoderSpec): void {
@@ -230,7 +260,7 @@ class Validator {
 
   #norm(norm: m.Norm, at: string, width: number): void {
     this.#tensor(norm.weight, `${at}.weight`, width);
-    this.#tensor(norm.bias, `${at}.bias`, width);
+    if (norm.kind === 'layer') this.#tensor(norm.bias, `${at}.bias`, width);
     if (!(finite(norm.eps, `${at}.eps`) >= 0)) fail(`${at}.eps`, 'at least 0', norm.eps);
   }
 
@@ -283,6 +313,8 @@ function turnedHeadDim({ layers }: m.DecoderSpec): number {
   });
   return size(common, 'decoder.layers headDim');
 }
+
+const countOf = (tokens: readonly m.LearnedTokens[]): number => tokens.reduce((sum, { count }) => sum + count, 0);
 
 function attentionWidth(attention: { heads: number; headDim: number; scale: number }, at: string): number {
   positive(attention.scale, `${at}.scale`);

@@ -237,7 +237,11 @@ export class WeightScope {
 
   norm(name: string, size: number, eps: number): Norm {
     const weight = this.take(`${name}.weight`, [size], 'normWeight');
-    return { weight, bias: this.take(`${name}.bias`, [size], 'normBias'), eps };
+    return { kind: 'layer', weight, bias: this.take(`${name}.bias`, [size], 'normBias'), eps };
+  }
+
+  rmsNorm(name: string, size: number, eps: number): Norm {
+    return { kind: 'rms', weight: this.take(`${name}.weight`, [size], 'normWeight'), eps };
   }
 
   /**

@@ -35,6 +35,7 @@ class CpuBackend final : public Backend {
   void activate(const ActivateArgs&) override;
   void add(const AddArgs&) override;
   void scaleColumns(const ScaleColumnsArgs&) override;
+  void addPositions(const AddPositionsArgs&) override;
   void rotate(const RotateArgs&) override;
   void turnPairs(const TurnPairsArgs&) override;
   void gate(const GateArgs&) override;

@@ -33,12 +33,11 @@ void CpuBackend::patches(const PatchesArgs& a) {
 }
 
 void CpuBackend::assembleTokens(const AssembleTokensArgs& a) {
-  const int64_t tokens = a.prefix + a.patchTokens;
+  const int64_t tokens = a.tokens();
   forRows(a.batch * tokens, a.width, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      const int64_t image = r / tokens, i = r % tokens;
-      const float* from =
-          i < a.prefix ? a.prefixTokens + i * a.width : a.patches + (image * a.patchTokens + i - a.prefix) * a.width;
+      const int64_t i = r % tokens;
+      const float* from = a.source(r / tokens, i);
       float* to = a.out + r * a.width;
       if (!a.positions) {
         std::memcpy(to, from, static_cast<size_t>(a.width) * kFloat);
@@ -46,6 +45,15 @@ void CpuBackend::assembleTokens(const AssembleTokensArgs& a) {
       }
       const float* position = a.positions + i * a.width;
       for (int64_t d = 0; d < a.width; ++d) to[d] = from[d] + position[d];
+    }
+  });
+}
+
+void CpuBackend::addPositions(const AddPositionsArgs& a) {
+  forRows(a.batch * a.tokens, a.width, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const float* position = a.positions + r % a.tokens * a.width;
+      for (int64_t d = 0; d < a.width; ++d) a.y[r * a.width + d] += position[d];
     }
   });
 }

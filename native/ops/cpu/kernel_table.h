@@ -78,6 +78,7 @@ struct KernelTable {
   void (*epilogue)(const EpilogueArgs&, Activation);
   void (*activate)(float* y, int64_t n, Activation);
   void (*layerNormRow)(const float* x, float* y, int64_t width, const float* gamma, const float* beta, float eps);
+  void (*rmsNormRow)(const float* x, float* y, int64_t width, const float* gamma, float eps);
   void (*softmaxRow)(float* s, int64_t n, float scale);  // s = softmax(scale * s)
   // One (token, head); scores holds lengthOfToken[token] floats.
   void (*cachedAttention)(const CachedAttentionArgs&, int64_t token, int64_t head, float* scores);

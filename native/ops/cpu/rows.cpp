@@ -6,8 +6,14 @@ namespace ved::ops::cpu {
 
 void CpuBackend::layerNorm(const LayerNormArgs& a) {
   forRows(a.rows, a.width, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r)
-      kernels_->layerNormRow(a.x + r * a.ldx, a.y + r * a.ldy, a.width, a.gamma, a.beta, a.eps);
+    for (int64_t r = first; r < last; ++r) {
+      const float* x = a.x + r * a.ldx;
+      float* y = a.y + r * a.ldy;
+      if (a.kind == NormKind::Layer)
+        kernels_->layerNormRow(x, y, a.width, a.gamma, a.beta, a.eps);
+      else
+        kernels_->rmsNormRow(x, y, a.width, a.gamma, a.eps);
+    }
   });
 }
 

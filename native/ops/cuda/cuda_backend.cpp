@@ -316,8 +316,15 @@ void CudaBackend::patches(const ops::PatchesArgs& a) { check(api_.patches(contex
 void CudaBackend::assembleTokens(const ops::AssembleTokensArgs& a) {
   ops::AssembleTokensArgs args = a;
   args.prefixTokens = constant(a.prefixTokens, a.prefix * a.width);
-  args.positions = constant(a.positions, (a.prefix + a.patchTokens) * a.width);
+  args.suffixTokens = constant(a.suffixTokens, a.suffix * a.width);
+  args.positions = constant(a.positions, a.tokens() * a.width);
   check(api_.assembleTokens(context_, &args));
+}
+
+// The positions of an image are one long row that is added to every image.
+void CudaBackend::addPositions(const ops::AddPositionsArgs& a) {
+  const int64_t image = a.tokens * a.width;
+  addBias({a.y, a.batch, image, constant(a.positions, image)});
 }
 
 void CudaBackend::embedTokens(const ops::EmbedTokensArgs& a) {

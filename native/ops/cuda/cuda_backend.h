@@ -48,6 +48,7 @@ class CudaBackend final : public ops::Backend {
   void windowAttention(const ops::WindowAttentionArgs&) override;
   void mergeCells(const ops::MergeCellsArgs&) override;
   void scaleColumns(const ops::ScaleColumnsArgs&) override;
+  void addPositions(const ops::AddPositionsArgs&) override;
   void rotate(const ops::RotateArgs&) override;
   void turnPairs(const ops::TurnPairsArgs&) override;
   void gate(const ops::GateArgs&) override;

@@ -8,16 +8,17 @@
 namespace ved::ops::reference {
 
 void layerNorm(const LayerNormArgs& a) {
+  const bool centred = a.kind == NormKind::Layer;
   for (int64_t r = 0; r < a.rows; ++r) {
     const float* x = a.x + r * a.ldx;
-    double mean = 0, variance = 0;
-    for (int64_t i = 0; i < a.width; ++i) mean += x[i];
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; centred && i < a.width; ++i) mean += x[i];
     mean /= static_cast<double>(a.width);
-    for (int64_t i = 0; i < a.width; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    variance /= static_cast<double>(a.width);
-    const double inverse = 1.0 / std::sqrt(variance + a.eps);
+    for (int64_t i = 0; i < a.width; ++i) squares += (x[i] - mean) * (x[i] - mean);
+    squares /= static_cast<double>(a.width);
+    const double inverse = 1.0 / std::sqrt(squares + a.eps);
     for (int64_t i = 0; i < a.width; ++i)
-      a.y[r * a.ldy + i] = static_cast<float>((x[i] - mean) * inverse * a.gamma[i] + a.beta[i]);
+      a.y[r * a.ldy + i] = static_cast<float>((x[i] - mean) * inverse * a.gamma[i] + (centred ? a.beta[i] : 0.0f));
   }
 }
 
@@ -63,14 +64,11 @@ void mergeCells(const MergeCellsArgs& a) {
 }
 
 void assembleTokens(const AssembleTokensArgs& a) {
-  const int64_t tokens = a.prefix + a.patchTokens;
   for (int64_t b = 0; b < a.batch; ++b)
-    for (int64_t i = 0; i < tokens; ++i)
-      for (int64_t d = 0; d < a.width; ++d) {
-        const float token = i < a.prefix ? a.prefixTokens[i * a.width + d]
-                                         : a.patches[(b * a.patchTokens + i - a.prefix) * a.width + d];
-        a.out[(b * tokens + i) * a.width + d] = token + (a.positions ? a.positions[i * a.width + d] : 0);
-      }
+    for (int64_t i = 0; i < a.tokens(); ++i)
+      for (int64_t d = 0; d < a.width; ++d)
+        a.out[(b * a.tokens() + i) * a.width + d] =
+            a.source(b, i)[d] + (a.positions ? a.positions[i * a.width + d] : 0);
 }
 
 void embedTokens(const EmbedTokensArgs& a) {

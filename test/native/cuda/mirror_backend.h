@@ -94,9 +94,16 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     ops::AssembleTokensArgs d = a;
     d.patches = m.in(a.patches, a.batch * a.patchTokens * a.width);
-    d.out = m.out(a.out, a.batch * (a.prefix + a.patchTokens) * a.width);
-    m.constant(a.prefixTokens), m.constant(a.positions);
+    d.out = m.out(a.out, a.batch * a.tokens() * a.width);
+    m.constant(a.prefixTokens), m.constant(a.suffixTokens), m.constant(a.positions);
     device_->assembleTokens(d);
+  }
+  void addPositions(const ops::AddPositionsArgs& a) override {
+    Copies m(*device_);
+    ops::AddPositionsArgs d = a;
+    d.y = m.out(a.y, a.batch * a.tokens * a.width);
+    m.constant(a.positions);
+    device_->addPositions(d);
   }
   void embedTokens(const ops::EmbedTokensArgs& a) override {
     Copies m(*device_);

@@ -50,12 +50,13 @@ export function barePatches(
     projection: weights.linear(name, channels * patchHeight * patchWidth, width, bias, kernel),
     patchNorm: null,
     prefixTokens: [],
+    suffixTokens: [],
     positions: { kind: 'none' },
     norm: null,
   };
 }
 
-/** A position table for `prefix` tokens and the configured grid; `lead` are leading sides of 1 in its shape. */
+/** A position table for `prefix` tokens, the configured grid and `suffix` more; `lead` are leading sides of its shape. */
 export function gridPositions(
   config: PatchConfig,
   weights: WeightScope,
@@ -63,10 +64,11 @@ export function gridPositions(
   name: string,
   prefix: number,
   lead: readonly number[] = [1],
+  suffix = 0,
 ): GridPositions {
   const { gridHeight, gridWidth } = patchSizes(config);
-  const table = weights.take(name, [...lead, prefix + gridHeight * gridWidth, width]);
-  return { kind: 'grid', table, prefix, gridHeight, gridWidth, resample: 'bicubic' };
+  const table = weights.take(name, [...lead, prefix + gridHeight * gridWidth + suffix, width]);
+  return { kind: 'grid', table, prefix, suffix, gridHeight, gridWidth, resample: 'bicubic' };
 }
 
 export interface AttentionNames {
@@ -168,7 +170,8 @@ export function plainEncoder(
   stages: EncoderStage[],
   finalNorm: EncoderSpec['finalNorm'],
 ): EncoderSpec {
-  return { hiddenSize, embedding, normPosition: 'pre', stages, finalNorm, statesAfter: 'layer' };
+  const fixed = { normPosition: 'pre', layerPositions: null, statesAfter: 'layer' } as const;
+  return { hiddenSize, embedding, stages, finalNorm, ...fixed };
 }
 
 /** Config keys of the ViT family, with ViT's own defaults. */

@@ -79,6 +79,7 @@ export function buildSwin(
     },
     normPosition: variant.normPosition,
     stages: depths.map((_, index) => buildStage(config, weights.scope(`encoder.layers.${index}.`), variant, index)),
+    layerPositions: null,
     finalNorm: variant.finalNorm ? weights.norm('layernorm', hiddenSize, config.layerNormEps) : null,
     statesAfter: 'stage',
   };

@@ -29,14 +29,19 @@ export type ViTConfig = InstanceType<typeof ViTConfig>;
 
 type ViTLike = is.Values<typeof COMMON_FIELDS> & { readonly headDim?: number | null; readonly qkvBias: boolean };
 
-/** The encoder of ViT and of those that differ by their prefix tokens only. */
-export function buildViT(config: ViTLike, weights: WeightScope, prefixTokens: readonly string[]): EncoderSpec {
+/** The encoder of ViT and of those that differ by their tokens only. `suffix`: positions of tokens behind the patches. */
+export function buildViT(
+  config: ViTLike,
+  weights: WeightScope,
+  prefixTokens: readonly string[],
+  suffix = 0,
+): EncoderSpec {
   const { hiddenSize: hidden, numHiddenLayers: depth } = config;
   const e = weights.scope('embeddings.');
   const embedding = {
     ...barePatches(config, e, hidden, 'patch_embeddings.projection'),
     prefixTokens: prefixTokens.map((name) => ({ tensor: e.take(name, [1, 1, hidden]), count: 1 })),
-    positions: gridPositions(config, e, hidden, 'position_embeddings', prefixTokens.length),
+    positions: gridPositions(config, e, hidden, 'position_embeddings', prefixTokens.length, [1], suffix),
   };
   const layer = (index: number) => buildLayer(config, weights.scope(`encoder.layer.${index}.`));
   const finalNorm = weights.norm('layernorm', hidden, config.layerNormEps);

@@ -54,6 +54,18 @@ void layerNormRow(const float* x, float* y, int64_t width, const float* gamma, c
   });
 }
 
+void rmsNormRow(const float* x, float* y, int64_t width, const float* gamma, float eps) {
+  Vec squares = Vec::zero();
+  forVectors(width, [&](int64_t i, int64_t n) {
+    const Vec v = loadLanes(x + i, n);
+    squares = Vec::fma(v, v, squares);
+  });
+  const Vec inverse = Vec::set1(1.0f / sqrtf(Vec::reduceAdd(squares) / static_cast<float>(width) + eps));
+  forVectors(width, [&](int64_t i, int64_t n) {
+    storeLanes(Vec::mul(Vec::mul(loadLanes(x + i, n), inverse), loadLanes(gamma + i, n)), y + i, n);
+  });
+}
+
 // A NaN does not win the maximum but reaches every output through the sum.
 void softmaxRow(float* s, int64_t n, float scale) {
   Vec top = Vec::set1(kLowest);

@@ -29,6 +29,7 @@ constexpr KernelTable makeTable(const char* name) {
           epilogue,
           activate,
           layerNormRow,
+          rmsNormRow,
           softmaxRow,
           cachedAttention,
           summarizeRow};

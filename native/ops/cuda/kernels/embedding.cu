@@ -34,12 +34,11 @@ __global__ void mergeCellsKernel(ops::MergeCellsArgs a) {
 }
 
 __global__ void assembleTokensKernel(ops::AssembleTokensArgs a) {
-  const int64_t tokens = a.prefix + a.patchTokens;
+  const int64_t tokens = a.tokens();
   const int64_t i = globalThread();
   if (i >= a.batch * tokens * a.width) return;
   const int64_t d = i % a.width, token = i / a.width % tokens, b = i / a.width / tokens;
-  const float value = token < a.prefix ? a.prefixTokens[token * a.width + d]
-                                       : a.patches[(b * a.patchTokens + token - a.prefix) * a.width + d];
+  const float value = a.source(b, token)[d];
   a.out[i] = a.positions ? value + a.positions[token * a.width + d] : value;
 }
 
@@ -84,7 +83,7 @@ Status mergeCells(Context& c, const ops::MergeCellsArgs& a) {
   return overElements(c, mergeCellsKernel, a, cells * 4 * a.channels, "merge_cells");
 }
 Status assembleTokens(Context& c, const ops::AssembleTokensArgs& a) {
-  return overElements(c, assembleTokensKernel, a, a.batch * (a.prefix + a.patchTokens) * a.width, "assemble_tokens");
+  return overElements(c, assembleTokensKernel, a, a.batch * a.tokens() * a.width, "assemble_tokens");
 }
 Status embedTokens(Context& c, const ops::EmbedTokensArgs& a) {
   return overElements(c, embedTokensKernel, a, a.tokens * a.width, "embed_tokens");

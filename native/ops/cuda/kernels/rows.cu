@@ -1,4 +1,4 @@
-// Row-wise ops: LayerNorm with one warp per row, and the element-wise forms of unfused programs.
+// Row-wise ops: norms with one warp per row, and the element-wise forms of unfused programs.
 #include "ops/cuda/kernels/activation.cuh"
 #include "ops/cuda/kernels/context.cuh"
 
@@ -8,6 +8,17 @@ namespace {
 constexpr int kWarpsPerBlock = 4;
 constexpr int kThreads = 256;
 
+__device__ __forceinline__ float rowMean(const float* x, int64_t width) {
+  const float inverseWidth = 1.0f / static_cast<float>(width);
+  float sum = 0.0f;
+  for (int64_t i = laneIndex(); i < width; i += kWarp) sum += x[i];
+  const float mean = warpSum(sum) * inverseWidth;
+  // A second look at what rounding left of the mean: the deviations of large equal values are exactly zero.
+  float rest = 0.0f;
+  for (int64_t i = laneIndex(); i < width; i += kWarp) rest += x[i] - mean;
+  return mean + warpSum(rest) * inverseWidth;
+}
+
 // Every lane reads and writes the same elements in all passes, so y may be x.
 __global__ void __launch_bounds__(kWarpsPerBlock* kWarp) layerNormKernel(ops::LayerNormArgs a) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + warpIndex();
@@ -15,20 +26,16 @@ __global__ void __launch_bounds__(kWarpsPerBlock* kWarp) layerNormKernel(ops::La
   const float* x = a.x + row * a.ldx;
   float* y = a.y + row * a.ldy;
   const float inverseWidth = 1.0f / static_cast<float>(a.width);
-  float sum = 0.0f;
-  for (int64_t i = laneIndex(); i < a.width; i += kWarp) sum += x[i];
-  const float mean = warpSum(sum) * inverseWidth;
-  // A second look at what rounding left of the mean: the deviations of large equal values are exactly zero.
-  float rest = 0.0f;
-  for (int64_t i = laneIndex(); i < a.width; i += kWarp) rest += x[i] - mean;
-  const float centre = mean + warpSum(rest) * inverseWidth;
+  const bool centred = a.kind == ops::NormKind::Layer;
+  const float centre = centred ? rowMean(x, a.width) : 0.0f;
   float squares = 0.0f;
   for (int64_t i = laneIndex(); i < a.width; i += kWarp) {
     const float d = x[i] - centre;
     squares = fmaf(d, d, squares);
   }
   const float inverse = 1.0f / sqrtf(warpSum(squares) * inverseWidth + a.eps);
-  for (int64_t i = laneIndex(); i < a.width; i += kWarp) y[i] = fmaf((x[i] - centre) * inverse, a.gamma[i], a.beta[i]);
+  for (int64_t i = laneIndex(); i < a.width; i += kWarp)
+    y[i] = fmaf((x[i] - centre) * inverse, a.gamma[i], centred ? a.beta[i] : 0.0f);
 }
 
 __device__ __forceinline__ int64_t globalThread() {

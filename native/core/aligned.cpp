@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-size_t alignmentOf(size_t bytes) { return bytes >= 2 * kHugePage ? kHugePage : 64; }
+size_t alignmentOf(size_t bytes) { return bytes >= kHugePage ? kHugePage : 64; }
 
 }  // namespace
 

@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 
 #include "core/error.h"
 
 #ifdef _WIN32
 #include <io.h>
-#define VED_FSEEK _fseeki64
-#define VED_FTELL _ftelli64
 #else
-#define VED_FSEEK fseeko
-#define VED_FTELL ftello
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #endif
 
 namespace ved {
@@ -80,23 +81,99 @@ void TensorTable::validate() const {
   }
 }
 
-// IEEE 754 binary16: subnormals are scaled by a float multiplication, infinities and NaN keep their payload.
+// IEEE 754 binary16: a float32 with the same fields is too small by 2^112, subnormals included; infinities and NaN keep
+// their payload. Without a branch, so that loops of it are vectorised.
 float halfToFloat(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 0x1fu;
-  const uint32_t mantissa = bits & 0x3ffu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return sign ? -magnitude : magnitude;
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
+  const uint32_t fields = static_cast<uint32_t>(bits & 0x7fffu) << 13;
+  const uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(fields) * 0x1p112f);
+  const uint32_t special = fields >= 0x0f800000u ? ~0u : 0u;
+  return std::bit_cast<float>(sign | ((fields | 0x7f800000u) & special) | (scaled & ~special));
 }
+
+namespace {
+
+// A file read at positions, from several threads at once.
+class OpenFile {
+ public:
+  explicit OpenFile(const SourceFile& source) : path_(source.path) {
+#ifdef _WIN32
+    handle_ = std::fopen(path_.c_str(), "rb");
+    if (!handle_) fail("WEIGHTS_READ_FAILED", "cannot open " + path_);
+    std::setvbuf(handle_, nullptr, _IONBF, 0);
+    _fseeki64(handle_, 0, SEEK_END);
+    const int64_t size = _ftelli64(handle_);
+#else
+    handle_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (handle_ < 0) fail("WEIGHTS_READ_FAILED", "cannot open " + path_);
+    struct stat status {};
+    const int64_t size = ::fstat(handle_, &status) == 0 ? static_cast<int64_t>(status.st_size) : -1;
+#endif
+    if (size == source.size) return;
+    close();
+    fail("WEIGHTS_CHANGED", path_ + " changed while it was being loaded: expected " + std::to_string(source.size) +
+                                " bytes, got " + std::to_string(size));
+  }
+  ~OpenFile() { close(); }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  // False when fewer bytes than asked for are there.
+  bool read(int64_t offset, void* out, size_t bytes) {
+#ifdef _WIN32
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return _fseeki64(handle_, offset, SEEK_SET) == 0 && std::fread(out, 1, bytes, handle_) == bytes;
+#else
+    auto* to = static_cast<unsigned char*>(out);
+    while (bytes > 0) {
+      const ssize_t got = ::pread(handle_, to, bytes, static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return false;
+      to += got, offset += got, bytes -= static_cast<size_t>(got);
+    }
+    return true;
+#endif
+  }
+
+ private:
+  void close() {
+#ifdef _WIN32
+    std::fclose(handle_);
+#else
+    ::close(handle_);
+#endif
+  }
+
+  std::string path_;
+#ifdef _WIN32
+  std::FILE* handle_;
+  std::mutex mutex_;
+#else
+  int handle_;
+#endif
+};
+
+// count 16-bit elements at the end of `out` -> float32 in all of it. Element i overwrites raw elements up to i only.
+void widen(DType dtype, int64_t count, float* out) {
+  const auto* raw = reinterpret_cast<const unsigned char*>(out) + 2 * count;
+  constexpr int64_t kBlock = 512;
+  uint16_t bits[kBlock];
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t now = std::min(kBlock, count - begin);
+    std::memcpy(bits, raw + 2 * begin, static_cast<size_t>(2 * now));
+    if (dtype == DType::F16)
+      for (int64_t i = 0; i < now; ++i) out[begin + i] = halfToFloat(bits[i]);
+    else
+      for (int64_t i = 0; i < now; ++i) out[begin + i] = std::bit_cast<float>(static_cast<uint32_t>(bits[i]) << 16);
+  }
+}
+
+}  // namespace
 
 struct TensorReader::Impl {
   TensorTable table;
-  std::vector<std::FILE*> handles;
-  std::vector<unsigned char> chunk;
+  std::mutex mutex;  // of the list of files
+  std::vector<std::unique_ptr<OpenFile>> files;
 
   void readMemory(const TensorPlace& t, int64_t first, int64_t count, float* out) const {
     if (!table.owned) fail("TENSOR_NOT_DRAWN", "tensor " + t.name + ": its values have not been drawn");
@@ -104,34 +181,30 @@ struct TensorReader::Impl {
     std::copy_n(values.begin() + first, count, out);
   }
 
-  void readFile(const TensorPlace& t, int64_t first, int64_t count, float* out);
+  void readFile(const TensorPlace& t, int64_t first, int64_t count, float* out) {
+    const FileRange& range = std::get<FileRange>(t.where);
+    const int64_t unit = dtypeSize(t.dtype);
+    auto* raw = reinterpret_cast<unsigned char*>(out) + (4 - unit) * count;
+    if (!open(range.file).read(range.offset + first * unit, raw, static_cast<size_t>(unit * count)))
+      fail("WEIGHTS_READ_FAILED", "tensor " + t.name + ": the file ended early");
+    if (t.dtype != DType::F32) widen(t.dtype, count, out);
+  }
 
-  std::FILE* open(int32_t file) {
-    std::FILE*& handle = handles[static_cast<size_t>(file)];
-    if (handle) return handle;
-    const SourceFile& source = table.files[static_cast<size_t>(file)];
-    handle = std::fopen(source.path.c_str(), "rb");
-    if (!handle) fail("WEIGHTS_READ_FAILED", "cannot open " + source.path);
-    std::setvbuf(handle, nullptr, _IONBF, 0);
-    VED_FSEEK(handle, 0, SEEK_END);
-    const int64_t size = VED_FTELL(handle);
-    if (size != source.size)
-      fail("WEIGHTS_CHANGED", source.path + " changed while it was being loaded: expected " +
-                                  std::to_string(source.size) + " bytes, got " + std::to_string(size));
-    return handle;
+  OpenFile& open(int32_t file) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    std::unique_ptr<OpenFile>& opened = files[static_cast<size_t>(file)];
+    if (!opened) opened = std::make_unique<OpenFile>(table.files[static_cast<size_t>(file)]);
+    return *opened;
   }
 };
 
 TensorReader::TensorReader(const TensorTable& table) : impl_(std::make_unique<Impl>()) {
   table.validate();
   impl_->table = table;
-  impl_->handles.resize(table.files.size(), nullptr);
+  impl_->files.resize(table.files.size());
 }
 
-TensorReader::~TensorReader() {
-  for (std::FILE* handle : impl_->handles)
-    if (handle) std::fclose(handle);
-}
+TensorReader::~TensorReader() = default;
 
 const TensorPlace& TensorReader::place(int32_t tensor) const {
   if (tensor < 0 || static_cast<size_t>(tensor) >= impl_->table.tensors.size())
@@ -140,7 +213,7 @@ const TensorPlace& TensorReader::place(int32_t tensor) const {
   return impl_->table.tensors[static_cast<size_t>(tensor)];
 }
 
-void TensorReader::read(int32_t tensor, int64_t first, int64_t count, float* out) {
+void TensorReader::read(int32_t tensor, int64_t first, int64_t count, float* out) const {
   const TensorPlace& t = place(tensor);
   if (first < 0 || count < 0 || first > t.elements() || count > t.elements() - first)
     fail("TENSOR_RANGE", "tensor " + t.name + ": range outside its " + std::to_string(t.elements()) + " elements");
@@ -150,30 +223,7 @@ void TensorReader::read(int32_t tensor, int64_t first, int64_t count, float* out
     impl_->readFile(t, first, count, out);
 }
 
-void TensorReader::Impl::readFile(const TensorPlace& t, int64_t first, int64_t count, float* out) {
-  const FileRange& range = std::get<FileRange>(t.where);
-  std::FILE* handle = open(range.file);
-  const int64_t unit = dtypeSize(t.dtype);
-  constexpr int64_t kChunkBytes = 1 << 20;
-  chunk.resize(kChunkBytes);
-  if (VED_FSEEK(handle, range.offset + first * unit, SEEK_SET) != 0)
-    fail("WEIGHTS_READ_FAILED", "cannot seek in the file of " + t.name);
-  while (count > 0) {
-    const int64_t now = std::min(count, kChunkBytes / unit);
-    unsigned char* raw = t.dtype == DType::F32 ? reinterpret_cast<unsigned char*>(out) : chunk.data();
-    if (std::fread(raw, static_cast<size_t>(unit), static_cast<size_t>(now), handle) != static_cast<size_t>(now))
-      fail("WEIGHTS_READ_FAILED", "tensor " + t.name + ": the file ended early");
-    for (int64_t i = 0; t.dtype != DType::F32 && i < now; ++i) {
-      uint16_t bits;
-      std::memcpy(&bits, raw + 2 * i, 2);
-      out[i] = t.dtype == DType::F16 ? halfToFloat(bits) : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-    }
-    out += now;
-    count -= now;
-  }
-}
-
-std::vector<float> TensorReader::readAll(int32_t tensor) {
+std::vector<float> TensorReader::readAll(int32_t tensor) const {
   std::vector<float> values(static_cast<size_t>(place(tensor).elements()));
   read(tensor, 0, static_cast<int64_t>(values.size()), values.data());
   return values;

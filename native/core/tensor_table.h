@@ -56,9 +56,10 @@ class TensorReader {
   TensorReader& operator=(const TensorReader&) = delete;
 
   const TensorPlace& place(int32_t tensor) const;
-  // Elements [first, first + count) of the tensor as float32. Throws ved::Error (Weights) on a short or failed read.
-  void read(int32_t tensor, int64_t first, int64_t count, float* out);
-  std::vector<float> readAll(int32_t tensor);
+  // Elements [first, first + count) of the tensor as float32. From several threads at once. Throws ved::Error (Weights)
+  // on a short or failed read.
+  void read(int32_t tensor, int64_t first, int64_t count, float* out) const;
+  std::vector<float> readAll(int32_t tensor) const;
 
  private:
   struct Impl;

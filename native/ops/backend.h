@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,6 +52,12 @@ class Backend {
   // the caller runs the ops, and calls endRecording() after them.
   virtual bool replay(std::span<const uint64_t> /*key*/) { return false; }
   virtual void endRecording() {}
+
+  // body(index, worker) for every index in [0, count), worker in [0, threads()), on all threads where the backend has
+  // several. An exception stops the hand-out of further indices and is rethrown.
+  virtual void parallelFor(int64_t count, const std::function<void(int64_t index, int worker)>& body) {
+    for (int64_t i = 0; i < count; ++i) body(i, 0);
+  }
 
   virtual std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias,
                                                    ComputeType type = ComputeType::Float32) = 0;

@@ -1,7 +1,7 @@
 // y[m, n] = act( sum_k x[m, k] W[n, k] + b[n] ) + residual[m, n]
 //
 // In bfloat16 both factors are rounded to bfloat16 first (to nearest, ties to even). In int8 they are replaced by
-//   W[n, k] = sw[n] * round(W[n, k] / sw[n]),  sw[n] = max_k |W[n, k]| / 127   (fixed when the weight is sealed)
+//   W[n, k] = sw[n] * round(W[n, k] / sw[n]),  sw[n] = max_k |W[n, k]| / 127   (fixed when the weight is filled)
 //   x[m, k] = sx[m] * round(x[m, k] / sx[m]),  sx[m] = max_k |x[m, k]| / 127   (per row, at every call)
 // and the products of the integers are summed exactly. A row that is not finite gives a row of NaN.
 #pragma once
@@ -14,7 +14,8 @@
 namespace ved::ops {
 
 // A weight matrix in the backend's own layout. Made empty, filled block by block (so that a checkpoint never has to be
-// in memory twice), then sealed.
+// in memory twice), then sealed. Every element is covered by exactly one block. Blocks of different outputs may be set
+// from several threads of Backend::parallelFor at once.
 class LinearWeight {
  public:
   virtual ~LinearWeight() = default;
@@ -26,6 +27,10 @@ class LinearWeight {
   // W[outBegin + i, inBegin + j] = data[i * outStride + j * inStride] for i < outCount, j < inCount (float32 source).
   virtual void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                         int64_t outStride, int64_t inStride) = 0;
+  // Blocks that do not cover all inputs of their outputs must be preceded by setMagnitudes().
+  virtual bool needsMagnitudes() const { return false; }
+  // max |W[outBegin + i, :]|, NaN when any of it is not finite.
+  virtual void setMagnitudes(int64_t /*outBegin*/, int64_t /*outCount*/, const float* /*magnitudes*/) {}
   virtual void setBias(int64_t outBegin, int64_t outCount, const float* data) = 0;
   // After the last block, before the first use.
   virtual void seal() {}

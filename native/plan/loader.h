@@ -1,4 +1,5 @@
-// Reads a checkpoint's tensors into vectors and packed matrices, one at a time.
+// Reads a checkpoint's tensors into vectors and packed matrices. Matrices are queued and packed on the backend's
+// threads, each of which reads what it packs; what is packed does not depend on their number.
 #pragma once
 #include <algorithm>
 
@@ -7,8 +8,12 @@
 
 namespace ved::plan {
 
-// Float32 elements held at once while a matrix is being packed (4 MiB).
-inline constexpr int64_t kChunkElements = 1 << 20;
+// Float32 elements read at once: they stay in the second level cache until they are packed.
+inline constexpr int64_t kChunkElements = 1 << 17;
+// Outputs that packed layouts keep together; chunks begin at multiples.
+inline constexpr int64_t kBlockOutputs = 32;
+// Elements of matrices packed in one go: backends may hold a copy of each until it is sealed.
+inline constexpr int64_t kPendingElements = 1 << 25;
 
 // Below this width, an encoder's perceptrons are kept in bfloat16 by int8 (docs/numerics.md has the measurement).
 inline constexpr int64_t kNarrowEncoder = 256;
@@ -16,7 +21,11 @@ inline constexpr int64_t kNarrowEncoder = 256;
 class Loader {
  public:
   Loader(const TensorTable& table, ops::Backend& backend, ComputeType type, const std::function<bool()>& keepGoing)
-      : reader_(table), backend_(backend), type_(type), keepGoing_(keepGoing) {}
+      : reader_(table),
+        backend_(backend),
+        type_(type),
+        keepGoing_(keepGoing),
+        chunks_(static_cast<size_t>(std::max(1, backend.threads()))) {}
 
   size_t bytes = 0;
   bool foldScales = false;
@@ -25,7 +34,12 @@ class Loader {
     checkpoint();
     expectElements(tensor, expected);
     bytes += static_cast<size_t>(expected) * sizeof(float);
-    return reader_.readAll(tensor);
+    std::vector<float> values(static_cast<size_t>(expected));
+    backend_.parallelFor((expected + kChunkElements - 1) / kChunkElements, [&](int64_t chunk, int) {
+      const int64_t first = chunk * kChunkElements;
+      reader_.read(tensor, first, std::min(kChunkElements, expected - first), values.data() + first);
+    });
+    return values;
   }
 
   // The first of a table's `rows` rows.
@@ -99,11 +113,12 @@ class Loader {
     const bool hasBias =
         std::any_of(linear.parts.begin(), linear.parts.end(), [](const auto& p) { return p.bias.has_value(); });
     LinearPtr weight = backend_.makeLinear(linear.in, linear.out, hasBias, type);
+    const auto scale = rowScale ? std::make_shared<const std::vector<float>>(rowScale, rowScale + linear.out) : nullptr;
     int64_t row = 0;
     for (const spec::LinearPart& part : linear.parts) {
       checkpoint();
       expectElements(part.weight, linear.in * part.out);
-      packPart(*weight, part, linear.in, row, rowScale);
+      queue({weight.get(), part.weight, linear.in, part.out, row, 0, 0, scale}, part.layout);
       if (part.bias) {
         expectElements(*part.bias, part.out);
         std::vector<float> bias = reader_.readAll(*part.bias);
@@ -112,10 +127,14 @@ class Loader {
       }
       row += part.out;
     }
-    weight->seal();
-    bytes += weight->bytes();
+    unsealed_.push_back(weight.get());
+    pendingElements_ += linear.in * linear.out;
+    if (pendingElements_ >= kPendingElements) packPending();
     return weight;
   }
+
+  // Before the first use of any matrix; until then all of them must stay alive.
+  void packPending();
 
  private:
   ComputeType sensitiveType() const { return type_ == ComputeType::Int8 ? ComputeType::BFloat16 : type_; }
@@ -132,30 +151,29 @@ class Loader {
                       std::to_string(place.elements()));
   }
 
-  void packPart(ops::LinearWeight& weight, const spec::LinearPart& part, int64_t in, int64_t row,
-                const float* rowScale) {
-    const bool outIn = part.layout == spec::LinearLayout::OutIn;
-    const int64_t lines = outIn ? part.out : in;
-    const int64_t lineLength = outIn ? in : part.out;
-    const int64_t linesPerChunk = std::max<int64_t>(1, kChunkElements / lineLength);
-    chunk_.resize(static_cast<size_t>(std::min(lines, linesPerChunk) * lineLength));
-    for (int64_t line = 0; line < lines; line += linesPerChunk) {
-      const int64_t count = std::min(linesPerChunk, lines - line);
-      reader_.read(part.weight, line * lineLength, count * lineLength, chunk_.data());
-      for (int64_t i = 0; rowScale && i < count * lineLength; ++i)
-        chunk_[static_cast<size_t>(i)] *= rowScale[row + (outIn ? line + i / lineLength : i % lineLength)];
-      if (outIn)
-        weight.setBlock(row + line, count, 0, in, chunk_.data(), in, 1);
-      else
-        weight.setBlock(row, part.out, line, count, chunk_.data(), 1, part.out);
-    }
-  }
+  // Lines [first, first + count) of a part: rows of W where it is stored [out, in], else columns.
+  struct Packing {
+    ops::LinearWeight* weight;
+    spec::TensorRef tensor;
+    int64_t in, out, row;  // of the part; its first output in the weight
+    int64_t first, count;
+    std::shared_ptr<const std::vector<float>> scale;  // of the weight's outputs, or nullptr
+  };
+
+  void queue(Packing packing, spec::LinearLayout layout);
+  void packRows(const Packing& packing, std::vector<float>& chunk) const;
+  void packColumns(const Packing& packing, std::vector<float>& chunk) const;
+  void findMagnitudes(const Packing& packing, std::vector<float>& chunk) const;
+  const float* readLines(const Packing& packing, int64_t first, int64_t count, std::vector<float>& chunk) const;
 
   TensorReader reader_;
   ops::Backend& backend_;
   ComputeType type_;
   const std::function<bool()>& keepGoing_;
-  std::vector<float> chunk_;
+  std::vector<Packing> rows_, columns_;
+  std::vector<ops::LinearWeight*> unsealed_;
+  int64_t pendingElements_ = 0;
+  std::vector<std::vector<float>> chunks_;  // by worker
 };
 
 inline MlpWeights loadMlp(Loader& load, const spec::Mlp& mlp) { return {load.linear(mlp.up), load.linear(mlp.down)}; }

@@ -13,6 +13,7 @@ ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, 
   loadEncoder(load, spec.encoder, weights);
   if (spec.projection) weights.projection = load.linear(*spec.projection);
   loadDecoder(load, spec.decoder, weights);
+  load.packPending();
   weights.bytes = load.bytes;
   return weights;
 }

@@ -28,6 +28,12 @@ void setWeight(LinearWeight& weight, const std::vector<float>& w, const std::vec
     for (int64_t k = 0; k < weight.in; ++k) transposed[k * weight.out + n] = w[n * weight.in + k];
   for (int64_t n = 0; n < weight.out;) {
     const int64_t count = std::min(weight.out - n, 1 + random.below(70));
+    if (weight.needsMagnitudes()) {
+      std::vector<float> top(static_cast<size_t>(count));
+      for (int64_t i = 0; i < count * weight.in; ++i)
+        top[i / weight.in] = std::max(top[i / weight.in], std::fabs(w[n * weight.in + i]));
+      weight.setMagnitudes(n, count, top.data());
+    }
     for (int64_t k = 0; k < weight.in;) {
       const int64_t depth = std::min(weight.in - k, 1 + random.below(90));
       if (random.below(2))

@@ -16,6 +16,9 @@ class CpuBackend final : public Backend {
   bool fusesEpilogues() const override { return true; }
   int threads() const override { return pool_.threads(); }
 
+  void parallelFor(int64_t count, const std::function<void(int64_t, int)>& body) override {
+    pool_.parallelFor(count, body);
+  }
   std::unique_ptr<LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override;
   const float* biasOf(const LinearWeight& weight) const override;
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/error.h"
 #include "ops/cpu/blocks.h"
 
 namespace ved::ops::cpu {
@@ -15,6 +16,14 @@ AlignedFloats zeros(int64_t count) {
   AlignedFloats v(static_cast<size_t>(count));
   if (v.size()) std::memset(v.data(), 0, v.size() * sizeof(float));
   return v;
+}
+
+constexpr float kUnknown = -1;
+
+// Of the largest magnitude: 0 where a scale cannot be had, so that all integers are 0.
+float inverseScale(float magnitude) {
+  const float inverse = magnitude > 0 ? 127.0f / magnitude : 0.0f;
+  return std::isfinite(inverse) ? inverse : 0.0f;
 }
 
 }  // namespace
@@ -28,26 +37,36 @@ CpuWeight::CpuWeight(const KernelTable& kernels, int64_t inSize, int64_t outSize
   out = outSize;
   hasBias = withBias;
   type = kind;
-  panels_ = zeros(panelCount_ * panelUnits() + kPackSlack);
-  bias_ = zeros(panelCount_ * kernels.panelWidth);
+  // Panels are first touched by the thread that packs them. Only what no block covers is written here.
+  panels_ = AlignedFloats(static_cast<size_t>(panelCount_ * panelUnits() + kPackSlack));
+  const int64_t width = kernels.panelWidth, padded = panelCount_ * width;
+  if (out % width) std::memset(panel(panelCount_ - 1), 0, static_cast<size_t>(panelUnits()) * sizeof(float));
+  if (in % gemm_->unit)
+    for (int64_t p = 0; p < panelCount_; ++p)
+      std::memset(panel(p) + (units_ - 1) * width, 0, static_cast<size_t>(width) * sizeof(float));
+  std::memset(panels_.data() + panelCount_ * panelUnits(), 0, kPackSlack * sizeof(float));
+  bias_ = zeros(padded);
   if (type != ComputeType::Int8) return;
-  scale_ = zeros(panelCount_ * kernels.panelWidth);
-  offset_.assign(static_cast<size_t>(panelCount_ * kernels.panelWidth), 0);
-  staged_.assign(static_cast<size_t>(in * out), 0.0f);
+  scale_ = zeros(padded);
+  offset_.assign(static_cast<size_t>(padded), 0);
+  magnitude_.assign(static_cast<size_t>(padded), kUnknown);
 }
 
 size_t CpuWeight::bytes() const {
-  return (panels_.size() + bias_.size() + scale_.size() + offset_.size() + staged_.size()) * sizeof(float);
+  return (panels_.size() + bias_.size() + scale_.size() + offset_.size() + magnitude_.size()) * sizeof(float);
 }
 
 void CpuWeight::setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                          int64_t outStride, int64_t inStride) {
   if (type == ComputeType::Float32) return setFloat32(outBegin, outCount, inBegin, inCount, data, outStride, inStride);
   if (type == ComputeType::BFloat16) return setBf16(outBegin, outCount, inBegin, inCount, data, outStride, inStride);
-  for (int64_t i = 0; i < outCount; ++i) {
-    float* row = staged_.data() + (outBegin + i) * in + inBegin;
-    for (int64_t k = 0; k < inCount; ++k) row[k] = data[i * outStride + k * inStride];
-  }
+  if (inCount == in) findMagnitudes(outBegin, outCount, data, outStride, inStride);
+  setInt8(outBegin, outCount, inBegin, inCount, data, outStride, inStride);
+}
+
+bool CpuWeight::wholeUnits(int64_t inBegin, int64_t inCount) const {
+  const int64_t unit = gemm_->unit;
+  return inBegin % unit == 0 && (inCount % unit == 0 || inBegin + inCount == in);
 }
 
 // packRows overwrites neighbouring lanes, so it serves where a block fills all of a full panel, or as the first lanes.
@@ -81,15 +100,19 @@ void CpuWeight::setFloat32(int64_t outBegin, int64_t outCount, int64_t inBegin, 
 
 void CpuWeight::setBf16(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                         int64_t outStride, int64_t inStride) {
-  const int64_t width = kernels_->panelWidth, outEnd = outBegin + outCount;
-  std::vector<uint32_t> rows(static_cast<size_t>(width * (inCount / 2 + 1)));
-  const int64_t ld = inCount / 2 + 1;
+  const int64_t width = kernels_->panelWidth, outEnd = outBegin + outCount, ld = inCount / 2 + 1;
+  const bool whole = wholeUnits(inBegin, inCount);
+  std::vector<uint32_t> rows(static_cast<size_t>(inStride == 1 ? width * ld : 0));
   for (int64_t n = outBegin; n < outEnd;) {
     const int64_t p = n / width, lane = n % width, lanes = std::min(width - lane, outEnd - n);
     const float* from = data + (n - outBegin) * outStride;
-    if (inStride == 1 && inBegin % 2 == 0) {
-      for (int64_t i = 0; i < lanes; ++i) kernels_->roundPairs(from + i * outStride, inCount, rows.data() + i * ld);
-      packUnits(rows.data(), ld, lanes, ceilDiv(inCount, 2), panel(p) + inBegin / 2 * width + lane);
+    float* to = panel(p) + inBegin / 2 * width + lane;
+    if (inStride == 1 && whole) {
+      for (int64_t i = 0; i < lanes; ++i)
+        kernels_->weights.roundPairs(from + i * outStride, inCount, rows.data() + i * ld);
+      packUnits(rows.data(), ld, lanes, ceilDiv(inCount, 2), to);
+    } else if (outStride == 1 && whole) {
+      kernels_->weights.pairColumns(from, inStride, inCount, lanes, reinterpret_cast<uint32_t*>(to), width);
     } else {
       auto* halves = reinterpret_cast<uint16_t*>(panel(p));
       for (int64_t k = 0; k < inCount; ++k) {
@@ -117,37 +140,65 @@ void CpuWeight::setBias(int64_t outBegin, int64_t outCount, const float* data) {
   std::copy(data, data + outCount, bias_.data() + outBegin);
 }
 
-void CpuWeight::quantizeRow(const float* row, int64_t n, uint32_t* units) {
-  float top = 0, probe = 0;
-  for (int64_t k = 0; k < in; ++k) {
-    top = std::max(top, std::fabs(row[k]));
-    probe += row[k] * 0.0f;
+void CpuWeight::setMagnitudes(int64_t outBegin, int64_t outCount, const float* magnitudes) {
+  for (int64_t i = 0; i < outCount; ++i) {
+    const float top = magnitudes[i];
+    const bool usable = inverseScale(top) > 0;
+    scale_.data()[outBegin + i] = top == top ? (usable ? top / 127.0f : 0.0f) : std::numeric_limits<float>::quiet_NaN();
+    magnitude_[static_cast<size_t>(outBegin + i)] = top;
   }
-  const bool finite = probe == 0.0f;
-  const float inverse = finite && top > 0 ? 127.0f / top : 0.0f;
-  const bool usable = std::isfinite(inverse);
-  scale_.data()[n] = finite ? (usable ? top / 127.0f : 0.0f) : std::numeric_limits<float>::quiet_NaN();
-  std::fill(units, units + units_, 0u);
-  int32_t sum = 0;
-  for (int64_t k = 0; finite && usable && k < in; ++k) {
-    const int32_t q = static_cast<int32_t>(std::nearbyint(row[k] * inverse));
-    sum += q;
-    units[k / 4] |= (static_cast<uint32_t>(q) & 0xffu) << (8 * (k % 4));
-  }
-  offset_[static_cast<size_t>(n)] = gemm_->zeroPoint * sum;
 }
 
-void CpuWeight::seal() {
-  if (type != ComputeType::Int8) return;
-  const int64_t width = kernels_->panelWidth;
-  std::vector<uint32_t> rows(static_cast<size_t>(width * units_));
-  for (int64_t p = 0; p < panelCount_; ++p) {
-    const int64_t first = p * width, lanes = std::min(width, out - first);
-    for (int64_t i = 0; i < lanes; ++i)
-      quantizeRow(staged_.data() + (first + i) * in, first + i, rows.data() + i * units_);
-    packUnits(rows.data(), units_, lanes, units_, panel(p));
+void CpuWeight::findMagnitudes(int64_t outBegin, int64_t outCount, const float* data, int64_t outStride,
+                               int64_t inStride) {
+  std::vector<float> top(static_cast<size_t>(outCount));
+  if (inStride == 1)
+    for (int64_t i = 0; i < outCount; ++i)
+      top[static_cast<size_t>(i)] = kernels_->weights.magnitude(data + i * outStride, in);
+  else if (outStride == 1)
+    kernels_->weights.columnMagnitudes(data, inStride, in, outCount, top.data());
+  else
+    for (int64_t i = 0; i < outCount; ++i)
+      for (int64_t k = 0; k < in; ++k)
+        kernels_->weights.columnMagnitudes(data + i * outStride + k * inStride, 0, 1, 1, top.data() + i);
+  setMagnitudes(outBegin, outCount, top.data());
+}
+
+void CpuWeight::setInt8(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
+                        int64_t outStride, int64_t inStride) {
+  const int64_t width = kernels_->panelWidth, outEnd = outBegin + outCount, ld = ceilDiv(inCount, 4);
+  const bool whole = wholeUnits(inBegin, inCount);
+  std::vector<uint32_t> rows(static_cast<size_t>(width * ld));
+  for (int64_t n = outBegin; n < outEnd;) {
+    const int64_t lane = n % width, lanes = std::min(width - lane, outEnd - n);
+    const float* from = data + (n - outBegin) * outStride;
+    float* to = panel(n / width) + inBegin / 4 * width + lane;
+    float inverse[kMaxPanelWidth];
+    int32_t sums[kMaxPanelWidth] = {};
+    for (int64_t i = 0; i < lanes; ++i) {
+      const float top = magnitude_[static_cast<size_t>(n + i)];
+      if (top == kUnknown) throw Error(ErrorKind::Internal, "UNKNOWN_MAGNITUDE", "a block of int8 without its scale");
+      inverse[i] = inverseScale(top);
+    }
+    if (inStride == 1 && whole) {
+      for (int64_t i = 0; i < lanes; ++i)
+        sums[i] = kernels_->weights.quantizeRow(from + i * outStride, inCount, inverse[i], rows.data() + i * ld);
+      packUnits(rows.data(), ld, lanes, ld, to);
+    } else if (outStride == 1 && whole) {
+      kernels_->weights.quantizeColumns(from, inStride, inCount, lanes, inverse, reinterpret_cast<uint32_t*>(to), width,
+                                        sums);
+    } else {
+      auto* bytes = reinterpret_cast<uint8_t*>(panel(n / width));
+      for (int64_t k = 0; k < inCount; ++k)
+        for (int64_t i = 0; i < lanes; ++i) {
+          uint32_t unit;
+          sums[i] += kernels_->weights.quantizeRow(from + i * outStride + k * inStride, 1, inverse[i], &unit);
+          bytes[4 * ((inBegin + k) / 4 * width + lane + i) + (inBegin + k) % 4] = static_cast<uint8_t>(unit);
+        }
+    }
+    for (int64_t i = 0; i < lanes; ++i) offset_[static_cast<size_t>(n + i)] += gemm_->zeroPoint * sums[i];
+    n += lanes;
   }
-  staged_ = {};
 }
 
 }  // namespace ved::ops::cpu

@@ -15,7 +15,9 @@ class CpuWeight final : public LinearWeight {
   void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                 int64_t outStride, int64_t inStride) override;
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override;
-  void seal() override;
+  void setMagnitudes(int64_t outBegin, int64_t outCount, const float* magnitudes) override;
+  bool needsMagnitudes() const override { return type == ComputeType::Int8; }
+  void seal() override { magnitude_ = {}; }
 
   // W[n, :] as float32. Not in int8.
   void readRow(int64_t n, float* row) const;
@@ -35,8 +37,11 @@ class CpuWeight final : public LinearWeight {
                   int64_t outStride, int64_t inStride);
   void setBf16(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                int64_t outStride, int64_t inStride);
+  void setInt8(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
+               int64_t outStride, int64_t inStride);
+  void findMagnitudes(int64_t outBegin, int64_t outCount, const float* data, int64_t outStride, int64_t inStride);
+  bool wholeUnits(int64_t inBegin, int64_t inCount) const;
   void packUnits(const uint32_t* rows, int64_t ld, int64_t lanes, int64_t units, float* to) const;
-  void quantizeRow(const float* row, int64_t n, uint32_t* units);
 
   const KernelTable* kernels_;
   const GemmKernels* gemm_;
@@ -45,7 +50,7 @@ class CpuWeight final : public LinearWeight {
   AlignedFloats panels_;  // as 4-byte units
   AlignedFloats bias_, scale_;
   std::vector<int32_t> offset_;
-  std::vector<float> staged_;  // int8 until it is sealed: a column's scale needs all of it
+  std::vector<float> magnitude_;  // int8 until it is sealed: largest |W[n, :]|, negative while unknown
 };
 
 }  // namespace ved::ops::cpu

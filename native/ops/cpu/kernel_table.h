@@ -62,6 +62,23 @@ struct EpilogueArgs {
   const int32_t* offset = nullptr;     // padded
 };
 
+// What weights are packed with. Rows: consecutive k of one output. Columns: consecutive outputs, k in steps of ldx.
+struct WeightKernels {
+  // out[i] = the bfloat16 of x[2 i] and, in the upper half, of x[2 i + 1]; 0 behind the end
+  void (*roundPairs)(const float* x, int64_t k, uint32_t* out);
+  // The same unit for every column: out[i * stride + n]
+  void (*pairColumns)(const float* x, int64_t ldx, int64_t k, int64_t columns, uint32_t* out, int64_t stride);
+  // max |x|; NaN when any is not finite
+  float (*magnitude)(const float* x, int64_t k);
+  // top[n] = max(top[n], |x[r * ldx + n]|) over the rows; NaN as above
+  void (*columnMagnitudes)(const float* x, int64_t ldx, int64_t rows, int64_t columns, float* top);
+  // Units of four round(x * inverse), |x * inverse| <= 127, zeros behind the end; returns their sum
+  int32_t (*quantizeRow)(const float* x, int64_t k, float inverse, uint32_t* out);
+  // The same unit for every column, out[i * stride + n], added to sums[n]. columns <= kMaxPanelWidth
+  void (*quantizeColumns)(const float* x, int64_t ldx, int64_t k, int64_t columns, const float* inverse, uint32_t* out,
+                          int64_t stride, int32_t* sums);
+};
+
 struct KernelTable {
   const char* name;
   int tileRows;    // largest MR
@@ -73,8 +90,7 @@ struct KernelTable {
   // out[l * ldo + d] = sums[d * panelWidth + l] * inverse[l], l < lanes, d < headDim
   void (*storeQueries)(const float* sums, int64_t headDim, int64_t lanes, const float* inverse, float* out,
                        int64_t ldo);
-  // out[i] = the bfloat16 of x[2 i] and, in the upper half, of x[2 i + 1]; 0 behind the end
-  void (*roundPairs)(const float* x, int64_t k, uint32_t* out);
+  WeightKernels weights;
   void (*epilogue)(const EpilogueArgs&, Activation);
   void (*activate)(float* y, int64_t n, Activation);
   void (*layerNormRow)(const float* x, float* y, int64_t width, const float* gamma, const float* beta, float eps);

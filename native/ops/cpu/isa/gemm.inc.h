@@ -128,11 +128,5 @@ inline void packFloats(const float* x, int64_t ldx, int64_t rows, int64_t k, voi
   packRows(x, ldx, rows, k, static_cast<float*>(out), rows);
 }
 
-inline void roundPairs(const float* x, int64_t k, uint32_t* out) {
-  int64_t i = 0;
-  for (; i + 2 <= k; i += 2) out[i / 2] = roundedBf16(x[i]) >> 16 | roundedBf16(x[i + 1]);
-  if (i < k) out[i / 2] = roundedBf16(x[i]) >> 16;
-}
-
 }  // namespace
 }  // namespace ved::ops::cpu

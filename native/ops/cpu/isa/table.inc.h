@@ -6,6 +6,7 @@
 #include "ops/cpu/isa/epilogue.inc.h"
 #include "ops/cpu/isa/panels.inc.h"
 #include "ops/cpu/isa/rows.inc.h"
+#include "ops/cpu/isa/weights.inc.h"
 
 namespace ved::ops::cpu {
 namespace {
@@ -25,7 +26,7 @@ constexpr KernelTable makeTable(const char* name) {
           {},
           packRows,
           storeQueries,
-          roundPairs,
+          {roundPairs, pairColumns, largestFinite, columnMagnitudes, quantizeRow, quantizeColumns},
           epilogue,
           activate,
           layerNormRow,

@@ -9,10 +9,10 @@ export function median(values) {
 
 const MIB = 2 ** 20;
 /** The types of this package that ran, and the one a peer is held against: its own type. */
-const OURS = ['ours fp32', 'ours bf16', 'ours int8'];
-const counterpart = (engine) => `ours ${engine.split(' ').at(-1)}`;
+export const OURS = ['ours fp32', 'ours bf16', 'ours int8'];
+export const counterpart = (engine) => `ours ${engine.split(' ').at(-1)}`;
 const fixed = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : '–');
-const table = (head, rows) =>
+export const table = (head, rows) =>
   [head, head.map((_, i) => (i ? '---:' : '---')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 
 const timed = (record) => record.totalMs?.length > 0;

@@ -10,6 +10,7 @@ import { cells } from './cases.mjs';
 import { prepare } from './prepare/prepare.mjs';
 import { markdown, median } from './report.mjs';
 import { execute } from './spawn.mjs';
+import { plotSvg, summary } from './summary.mjs';
 
 const { values: args } = parseArgs({
   options: {
@@ -83,13 +84,20 @@ async function produce() {
   return { meta, records };
 }
 
-function writeDocs(text) {
-  const file = path.join(root, 'docs', 'performance.md');
+function writeMarked(name, text) {
+  const file = path.join(root, name);
   const [begin, end] = ['<!-- results:begin -->', '<!-- results:end -->'];
   const page = readFileSync(file, 'utf8');
   const [head, tail] = [page.indexOf(begin), page.indexOf(end)];
   if (head < 0 || tail < head) throw new Error(`${file}: expected the markers ${begin} and ${end}`);
   writeFileSync(file, `${page.slice(0, head + begin.length)}\n\n${text}\n\n${page.slice(tail)}`);
+}
+
+function writeDocs(results, text) {
+  const plot = 'docs/performance.svg';
+  writeMarked(path.join('docs', 'performance.md'), text);
+  writeMarked('README.md', summary(results, plot));
+  writeFileSync(path.join(root, plot), plotSvg(results));
 }
 
 /** Several files of one machine and model are one report; their rounds must not be paired with each other. */
@@ -102,4 +110,4 @@ function read(files) {
 const results = args.from ? read(args.from) : await produce();
 const text = markdown(results);
 console.log(text);
-if (args['write-docs']) writeDocs(text);
+if (args['write-docs']) writeDocs(results, text);

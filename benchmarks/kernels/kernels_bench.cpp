@@ -1,6 +1,6 @@
-// kernels_bench [threads] [isa] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and GPT-2-small-like decode
-// steps. Columns: median and best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds,
-// or GB/s of reading).
+// kernels_bench [threads] [isa] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and
+// GPT-2-small-like decode steps. Columns: median and best; the shares are of a ceiling measured just before the line
+// (GFLOP/s of multiply-adds, or GB/s of reading).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

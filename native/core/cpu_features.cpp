@@ -1,8 +1,6 @@
 #include "core/cpu_features.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <thread>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define VED_X86_64 1
@@ -11,12 +9,6 @@
 #else
 #include <cpuid.h>
 #endif
-#endif
-
-#if defined(__linux__)
-#include <sched.h>
-
-#include <cstdio>
 #endif
 
 namespace ved {
@@ -82,37 +74,5 @@ CpuFeatures detectCpuFeatures() {
   return f;
 }
 #endif
-
-#if defined(__linux__)
-namespace {
-
-int affinityCount() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-}
-
-// Control group v2: "max 100000" or "<quota> <period>".
-int quotaCount() {
-  std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r");
-  if (!file) return 0;
-  long long quota = 0, period = 0;
-  const int fields = std::fscanf(file, "%lld %lld", &quota, &period);
-  std::fclose(file);
-  if (fields != 2 || quota <= 0 || period <= 0) return 0;
-  return static_cast<int>(std::min<long long>((quota + period - 1) / period, 1 << 16));
-}
-
-}  // namespace
-#endif
-
-int usableProcessors() {
-  int count = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-#if defined(__linux__)
-  if (const int affinity = affinityCount(); affinity > 0) count = std::min(count, affinity);
-  if (const int quota = quotaCount(); quota > 0) count = std::min(count, quota);
-#endif
-  return count;
-}
 
 }  // namespace ved

@@ -14,7 +14,4 @@ struct CpuFeatures {
 
 CpuFeatures detectCpuFeatures();
 
-// Processors this process may really use: affinity mask and container quota included; at least 1.
-int usableProcessors();
-
 }  // namespace ved

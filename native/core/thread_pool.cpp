@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "core/cpu_features.h"
+#include "core/processors.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>

@@ -96,10 +96,10 @@ struct ModelWeights {
   size_t bytes = 0;
 };
 
-// keepGoing() is called before each piece of work, on any of the backend's threads; returning false cancels (throws ved::Error code ABORTED). foldScales: layer
-// scales go into the linear maps before them, as fusion would.
-// Matrices are held as `type`; in int8 those that are sensitive as bfloat16: the patch projection and the head, whose
-// errors nothing averages out, and the perceptrons of encoder layers narrower than 256.
+// keepGoing() is called before each piece of work, on any of the backend's threads; returning false cancels (throws
+// ved::Error code ABORTED). foldScales: layer scales go into the linear maps before them, as fusion would. Matrices are
+// held as `type`; in int8 those that are sensitive as bfloat16: the patch projection and the head, whose errors nothing
+// averages out, and the perceptrons of encoder layers narrower than 256.
 ModelWeights loadWeights(const spec::ModelSpec& spec, const TensorTable& table, ops::Backend& backend, ComputeType type,
                          bool foldScales, const std::function<bool()>& keepGoing);
 

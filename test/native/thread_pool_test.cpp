@@ -2,7 +2,7 @@
 #include <chrono>
 #include <stdexcept>
 
-#include "core/cpu_features.h"
+#include "core/processors.h"
 #include "core/thread_pool.h"
 #include "harness.h"
 

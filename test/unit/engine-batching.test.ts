@@ -63,8 +63,11 @@ test('one image whose beams exceed maxBatch throws', (t) =>
   ));
 
 test('any number of threads gives the same bits', async (t) => {
-  const want = await withModel(together);
-  for (const threads of [2, 4]) t.deepEqual(await withModel(together, { threads }), want, `threads ${threads}`);
+  for (const dtype of ['float32', 'bfloat16', 'int8'] as const) {
+    const want = await withModel(together, { dtype });
+    for (const threads of [2, 4])
+      t.deepEqual(await withModel(together, { dtype, threads }), want, `${dtype}, threads ${threads}`);
+  }
 });
 
 test.serial('every instruction set and the reference backend give the same ids', async (t) => {
@@ -151,5 +154,18 @@ test('many models live side by side', async (t) => {
   );
   const outputs = await Promise.all(models.map(together));
   for (const output of outputs) t.deepEqual(output, outputs[0]);
+  await Promise.all(models.map((model) => model.dispose()));
+});
+
+test('models with more threads together than there are cores do not hinder each other', async (t) => {
+  const dtypes = ['float32', 'bfloat16', 'int8'] as const;
+  const models = await Promise.all(
+    dtypes.map((dtype) =>
+      VisionEncoderDecoderModel.fromPretrained(`${GOLDEN}/vit-gpt2`, { device: 'cpu', dtype, threads: 5 }),
+    ),
+  );
+  const want = [];
+  for (const model of models) want.push(await together(model));
+  for (let round = 0; round < 3; round++) t.deepEqual(await Promise.all(models.map(together)), want);
   await Promise.all(models.map((model) => model.dispose()));
 });

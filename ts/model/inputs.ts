@@ -24,10 +24,11 @@ export interface LoadOptions {
   device?: 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
   /**
    * Type of weights and of the operands of matrix products; sums, residual stream and norms are float32. 'auto' (default):
-   * float32 on the CPU, which has no float16. In int8 the patch projection and the head stay bfloat16.
+   * float32 on the CPU, which has no float16. In int8 the patch projection, the head and the
+   * perceptrons of narrow encoders stay bfloat16.
    */
   dtype?: 'auto' | DType;
-  /** Compute threads; default: chosen from the machine. */
+  /** Compute threads; default: one per core that affinity and control groups leave to the process, 16 at most. */
   threads?: number;
   /** Decoder rows held at once (default 32). Larger calls wait and are split; results and order do not change. */
   maxBatch?: number;

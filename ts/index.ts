@@ -49,6 +49,7 @@ export {
   MvpConfig,
   PegasusConfig,
   PLBartConfig,
+  ProphetNetConfig,
   RemBertConfig,
   RobertaConfig,
   RobertaPreLayerNormConfig,

@@ -135,9 +135,9 @@ Napi::Object writeForward(Napi::Env env, const engine::ForwardResult& r) {
   if (!r.crossAttentions.empty()) {
     Napi::Array layers = Napi::Array::New(env, r.crossAttentions.size());
     for (size_t i = 0; i < r.crossAttentions.size(); ++i) {
-      const int64_t heads = width(r.crossAttentions[i], r.batch * r.steps * r.encoderTokens);
+      const int64_t heads = width(r.crossAttentions[i], r.batch * r.attentionSteps * r.encoderTokens);
       layers.Set(static_cast<uint32_t>(i),
-                 tensor(env, r.crossAttentions[i], {r.batch, heads, r.steps, r.encoderTokens}));
+                 tensor(env, r.crossAttentions[i], {r.batch, heads, r.attentionSteps, r.encoderTokens}));
     }
     o.Set("crossAttentions", layers);
   }

@@ -50,9 +50,10 @@ std::optional<spec::Adapter> readAdapter(const Reader& r) {
                        readMlp(a.object("mlp"))};
 }
 
-std::optional<spec::Linear> readOptionalLinear(const Reader& r, const char* name) {
-  if (!r.has(name)) return std::nullopt;
-  return readLinear(r.object(name));
+std::optional<spec::NgramStreams> readStreams(const Reader& r) {
+  if (!r.has("streams")) return std::nullopt;
+  const Reader s = r.object("streams");
+  return spec::NgramStreams{s.integer("count"), readRef(s, "table"), s.integer("buckets"), s.integer("maxDistance")};
 }
 
 spec::DecoderEmbedding readEmbedding(const Reader& r) {
@@ -92,6 +93,7 @@ spec::DecoderSpec readDecoder(const Reader& r) {
   decoder.vocabSize = r.integer("vocabSize");
   decoder.maxPositions = r.integer("maxPositions");
   decoder.crossWidth = r.integer("crossWidth");
+  decoder.streams = readStreams(r);
   decoder.embedding = readEmbedding(r.object("embedding"));
   decoder.normPosition = readNormPosition(r);
   for (const Reader& layer : r.objects("layers"))
@@ -162,6 +164,16 @@ Napi::Value SpecWriter::adapter(const std::optional<spec::Adapter>& value) const
   return o;
 }
 
+Napi::Value SpecWriter::streams(const std::optional<spec::NgramStreams>& value) const {
+  if (!value) return env_.Null();
+  Napi::Object o = make();
+  set(o, "count", value->count);
+  set(o, "table", value->table);
+  set(o, "buckets", value->buckets);
+  set(o, "maxDistance", value->maxDistance);
+  return o;
+}
+
 Napi::Object SpecWriter::decoderEmbedding(const spec::DecoderEmbedding& value) const {
   Napi::Object o = make();
   set(o, "table", value.table);
@@ -203,6 +215,7 @@ Napi::Object SpecWriter::decoder(const spec::DecoderSpec& value) const {
   set(o, "vocabSize", value.vocabSize);
   set(o, "maxPositions", value.maxPositions);
   set(o, "crossWidth", value.crossWidth);
+  o.Set("streams", streams(value.streams));
   o.Set("embedding", decoderEmbedding(value.embedding));
   o.Set("normPosition", value.normPosition == spec::NormPosition::Pre ? "pre" : "post");
   o.Set("layers", list(value.layers, [this](const spec::DecoderLayer& layer) {

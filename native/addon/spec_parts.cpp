@@ -55,6 +55,11 @@ spec::Linear readLinear(const Reader& r) {
   return linear;
 }
 
+std::optional<spec::Linear> readOptionalLinear(const Reader& r, const char* name) {
+  if (!r.has(name)) return std::nullopt;
+  return readLinear(r.object(name));
+}
+
 spec::Norm readNorm(const Reader& r) {
   const std::string kind = r.string("kind");
   if (kind == "layer") return spec::LayerNorm{readRef(r, "weight"), readRef(r, "bias"), r.number("eps")};
@@ -72,7 +77,11 @@ spec::Mlp readMlp(const Reader& r) {
 }
 
 spec::SelfAttention readSelfAttention(const Reader& r) {
-  return {r.integer("heads"), r.integer("headDim"), r.number("scale"), readLinear(r.object("qkv")),
+  return {r.integer("heads"),
+          r.integer("headDim"),
+          r.number("scale"),
+          readLinear(r.object("qkv")),
+          readOptionalLinear(r, "relative"),
           readLinear(r.object("output"))};
 }
 
@@ -133,6 +142,7 @@ Napi::Object SpecWriter::mlp(const spec::Mlp& value) const {
 Napi::Object SpecWriter::self(const spec::SelfAttention& value) const {
   Napi::Object o = heads(value);
   o.Set("qkv", linear(value.qkv));
+  o.Set("relative", value.relative ? Napi::Value(linear(*value.relative)) : env_.Null());
   return o;
 }
 

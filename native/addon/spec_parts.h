@@ -8,6 +8,7 @@ const char* activationName(Activation activation);
 Activation readActivation(const Reader& reader, const char* name);
 spec::TensorRef readRef(const Reader& reader, const char* name);
 spec::Linear readLinear(const Reader& reader);
+std::optional<spec::Linear> readOptionalLinear(const Reader& reader, const char* name);
 spec::Norm readNorm(const Reader& reader);
 std::optional<spec::Norm> readOptionalNorm(const Reader& reader, const char* name);
 spec::Mlp readMlp(const Reader& reader);
@@ -38,6 +39,7 @@ class SpecWriter {
   Napi::Object positions(const spec::DecoderPositions& value) const;
   Napi::Object textAttention(const std::variant<spec::SelfAttention, spec::CrossAttention>& value) const;
   Napi::Value tokenMap(const std::optional<spec::TokenMap>& value) const;
+  Napi::Value streams(const std::optional<spec::NgramStreams>& value) const;
   Napi::Value adapter(const std::optional<spec::Adapter>& value) const;
   Napi::Object grid(const spec::GridPositions& value) const;
   Napi::Object decoderEmbedding(const spec::DecoderEmbedding& value) const;

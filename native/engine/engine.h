@@ -50,7 +50,8 @@ struct ForwardResult {
   double loss = 0;            // with labels: mean cross-entropy, NaN when every label is ignored
   std::vector<float> states;  // [batch, encoderTokens, H]
   std::vector<plan::TappedState> encoderHidden, decoderHidden;
-  std::vector<std::vector<float>> crossAttentions;  // per layer [batch, heads, steps, encoderTokens]
+  int64_t attentionSteps = 0;                       // steps, or with predicting streams those of every stream
+  std::vector<std::vector<float>> crossAttentions;  // per layer [batch, heads, attentionSteps, encoderTokens]
 };
 
 struct ForwardRequest {

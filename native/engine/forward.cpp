@@ -33,15 +33,16 @@ ForwardTokens flatten(const ForwardRequest& request, const Model& model, int64_t
   return t;
 }
 
-// [tokens, heads, S] with token = row * steps + step -> [batch, heads, steps, S]
-std::vector<float> headsFirst(const std::vector<float>& in, int64_t batch, int64_t steps, int64_t heads,
-                              int64_t length) {
+// [blocks, tokens, heads, S] with token = row * steps + step -> [batch, heads, blocks * steps, S]
+std::vector<float> headsFirst(const std::vector<float>& in, const ForwardResult& r, int64_t heads) {
+  const int64_t length = r.encoderTokens, blocks = r.attentionSteps / r.steps;
   std::vector<float> out(in.size());
-  for (int64_t b = 0; b < batch; ++b)
-    for (int64_t s = 0; s < steps; ++s)
-      for (int64_t h = 0; h < heads; ++h)
-        std::copy_n(in.data() + ((b * steps + s) * heads + h) * length, length,
-                    out.data() + ((b * heads + h) * steps + s) * length);
+  for (int64_t block = 0; block < blocks; ++block)
+    for (int64_t b = 0; b < r.batch; ++b)
+      for (int64_t s = 0; s < r.steps; ++s)
+        for (int64_t h = 0; h < heads; ++h)
+          std::copy_n(in.data() + (((block * r.batch + b) * r.steps + s) * heads + h) * length, length,
+                      out.data() + ((b * heads + h) * r.attentionSteps + block * r.steps + s) * length);
   return out;
 }
 
@@ -116,6 +117,7 @@ void Engine::Worker::forward(ForwardRequest& request) {
   SlotCache self(backend, model_.selfWidths(), result.batch, result.steps, model_.cacheType());
   fillCross(model_, result, states, cross, stop_);
 
+  result.attentionSteps = result.steps * (decoder.streams ? 1 + decoder.streams->count : 1);
   ForwardTokens t = flatten(request, model_, result.steps);
   t.crossLength.assign(t.ids.size(), static_cast<int32_t>(result.encoderTokens));
   plan::Bindings b;
@@ -141,8 +143,7 @@ void Engine::Worker::forward(ForwardRequest& request) {
   result.logits = logits.toHost(logitCount);
   if (!request.labels.empty()) result.loss = crossEntropy(model_, result, logits, request.labels);
   for (size_t i = 0; i < probabilities.size(); ++i)
-    result.crossAttentions.push_back(headsFirst(probabilities[i], result.batch, result.steps,
-                                                decoder.layers[i].crossAttention.heads, result.encoderTokens));
+    result.crossAttentions.push_back(headsFirst(probabilities[i], result, decoder.layers[i].crossAttention.heads));
   request.onDone(std::move(result));
 }
 

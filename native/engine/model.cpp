@@ -156,7 +156,26 @@ void Model::fillCross(const float* states, const plan::Bindings& bindings) {
 
 void Model::decode(float* hidden, plan::Bindings bindings) {
   bindings.output = hidden;
-  run(decode_, {bucket(bindings.tokens)}, bindings);
+  if (spec_.decoder.streams) bindStreams(bindings);
+  const int64_t blocks = 1 + bindings.streams;
+  if (blocks > 1) bindings.rows = {blocks * bindings.tokens};
+  run(decode_, {blocks * bucket(bindings.tokens)}, bindings);
+}
+
+// Where every sequence gets one token, the first stream needs none of the others.
+void Model::bindStreams(plan::Bindings& b) {
+  firstOfRun_.assign(static_cast<size_t>(b.tokens), 0);
+  lengthOfRun_.assign(static_cast<size_t>(b.tokens), 1);
+  bool single = !b.crossProbabilities;
+  for (int64_t first = 0, end; first < b.tokens; first = end) {
+    for (end = first + 1; end < b.tokens && b.row[end] == b.row[first];) ++end;
+    std::fill(firstOfRun_.begin() + first, firstOfRun_.begin() + end, static_cast<int32_t>(first));
+    std::fill(lengthOfRun_.begin() + first, lengthOfRun_.begin() + end, static_cast<int32_t>(end - first));
+    single &= end == first + 1;
+  }
+  b.streams = single ? 1 : spec_.decoder.streams->count;
+  b.firstOfRun = firstOfRun_.data();
+  b.lengthOfRun = lengthOfRun_.data();
 }
 
 void Model::head(const float* hidden, int64_t rows, float* logits) {

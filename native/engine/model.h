@@ -72,7 +72,9 @@ class Model {
   const GridTables& tablesFor(const plan::Grid& grid);
   std::vector<plan::Grid> grids(int64_t height, int64_t width) const;  // per stage
   plan::TokenLayout layout(const plan::Grid& grid) const;              // of the first stage
+  void bindStreams(plan::Bindings& bindings);
 
+  std::vector<int32_t> firstOfRun_, lengthOfRun_;  // of the decode run in progress
   spec::ModelSpec spec_;
   std::unique_ptr<ops::Backend> backend_;
   plan::ModelWeights weights_;  // may lie in the backend's memory

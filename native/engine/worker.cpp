@@ -16,6 +16,10 @@ bool sameSize(const Item& a, const Item& b) {
   return p.height == q.height && p.width == q.width;
 }
 
+bool sameRow(const TokenBatch& batch, int64_t token) {
+  return batch.row[static_cast<size_t>(token)] == batch.row[static_cast<size_t>(token + 1)];
+}
+
 }  // namespace
 
 void TokenBatch::clear() {
@@ -201,10 +205,13 @@ void Engine::Worker::decodeChunks(const TokenBatch& batch) {
   const int64_t width = model_.spec().decoder.hiddenSize;
   const int64_t total = static_cast<int64_t>(batch.ids.size());
   hidden_.reserve(static_cast<size_t>(total * width));
-  for (int64_t begin = 0; begin < total; begin += kTokensPerRun) {
+  for (int64_t begin = 0, end; begin < total; begin = end) {
+    end = std::min(begin + kTokensPerRun, total);
+    // the tokens of a prompt read each other's predicting streams
+    while (model_.spec().decoder.streams && end < total && sameRow(batch, end - 1)) ++end;
     plan::Bindings b;
     b.stop = &stop_;
-    b.tokens = std::min(kTokensPerRun, total - begin);
+    b.tokens = end - begin;
     b.ids = batch.ids.data() + begin;
     b.positionIds = batch.positionIds.data() + begin;
     b.row = batch.row.data() + begin;

@@ -76,6 +76,36 @@ struct CachedAttentionArgs {
   CacheType cacheType = CacheType::Float32;
 };
 
+// Self-attention of a decoder with predicting streams, whose scores add what a query says of the bucket of distances
+// that a key falls into. The rows of `qkv` and `relative` are the main stream's tokens, then those of each predicting
+// stream.
+//   main row t:      keys p < length[t] at distance length[t] - 1 - p
+//   stream s, row t: keys p < length[t] - s and key 0 at distance length[t] - p, and its own key in bucket 0
+// A main row reads its own `relative`, that of stream s for head h is the one of head h2 of row t2 of stream s2.
+// Of the n tokens of a sequence that run together t is the i-th and t2 the i2-th, from 0:
+//   (i2 * streams + s2) * heads + h2 = (s * heads + h) * n + i
+// That is how transformers 5.18 orders them (modeling_prophetnet.py, get_predict_relative_pos_embeddings); with one
+// token at a time it is the row itself.
+struct NgramAttentionArgs {
+  CachedAttentionArgs main;         // q = qkv, ldq = 3 * heads * headDim, no probabilities; out of all rows, [.., ldo]
+  const float* relative;            // [(1 + streams) * tokens, buckets * heads]: column bucket * heads + head
+  const int32_t* bucketOfDistance;  // [distances], more than main.capacity
+  const int32_t* firstOfRun;        // [tokens]: the first of the tokens that run together
+  const int32_t* lengthOfRun;       // [tokens]: n
+  int64_t streams, buckets, distances;
+};
+
+// The row and head of `relative` for head h of row t of stream s (-1: main).
+struct RelativeSource {
+  int64_t row, head;
+};
+VED_HOST_DEVICE inline RelativeSource relativeSource(const NgramAttentionArgs& a, int64_t s, int64_t t, int64_t h) {
+  if (s < 0) return {t, h};
+  const int64_t first = a.firstOfRun[t], flat = (s * a.main.heads + h) * a.lengthOfRun[t] + t - first;
+  const int64_t stream = flat / a.main.heads % a.streams, token = flat / a.main.heads / a.streams;
+  return {(1 + stream) * a.main.tokens + first + token, flat % a.main.heads};
+}
+
 // Copies freshly projected keys and values into the cache: keys[slot, h, position, :] = kv[t, h * headDim ...].
 struct WriteCacheArgs {
   const float* k;  // [tokens, heads * headDim], row stride ldk

@@ -83,6 +83,7 @@ class Backend {
   virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
   virtual void addPositions(const AddPositionsArgs&) { lacks("positions between layers"); }
   virtual void rotate(const RotateArgs&) { lacks("rotary positions"); }
+  virtual void ngramAttention(const NgramAttentionArgs&) { lacks("n-gram streams"); }
   virtual void turnPairs(const TurnPairsArgs&) { lacks("rotary positions of text"); }
   virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }
   // rows of logits [rows, vocab], row stride ld -> one summary each

@@ -49,8 +49,8 @@ struct AddPositionsArgs {
   int64_t batch, tokens, width;
 };
 
-// out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term. Every id of an array that
-// is nullptr is 0.
+// out[t] = scale * table[id[t]] + positions[positionId[t]]; without positions only the first term. Every id of an array
+// that is nullptr is 0.
 struct EmbedTokensArgs {
   const float* table;          // [vocab, width], or nullptr: the rows of `tied`
   const float* positions;      // [positionRows, width] or nullptr

@@ -77,6 +77,20 @@ void loadEmbedding(Loader& load, const spec::DecoderSpec& decoder, ModelWeights&
   if (embedding.projection) w.embeddingProjection = load.linear(*embedding.projection);
 }
 
+void loadStreams(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
+  const spec::NgramStreams& streams = *decoder.streams;
+  const int64_t width = decoder.embedding.width;
+  const std::vector<float> first = load.vector(streams.table, streams.count * width);
+  for (int64_t s = 0; s < streams.count; ++s) {
+    std::vector<float> rows(w.decoderPositions.begin() + width, w.decoderPositions.end());
+    const float* own = first.data() + (s + streams.count - 1) % streams.count * width;
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] += own[i % static_cast<size_t>(width)];
+    load.bytes += rows.size() * sizeof(float);
+    w.streamStarts.push_back(std::move(rows));
+  }
+  w.bucketOfDistance = distanceBuckets(streams.buckets, streams.maxDistance, decoder.maxPositions + 2);
+}
+
 CrossAttentionWeights loadCross(Loader& load, const spec::CrossAttention& cross) {
   return {load.linear(cross.query), load.linear(cross.kv), load.linear(cross.output)};
 }
@@ -85,7 +99,8 @@ std::variant<SelfAttentionWeights, CrossAttentionWeights> loadTextAttention(
     Loader& load, const std::variant<spec::SelfAttention, spec::CrossAttention>& attention) {
   if (const auto* cross = std::get_if<spec::CrossAttention>(&attention)) return loadCross(load, *cross);
   const auto& self = std::get<spec::SelfAttention>(attention);
-  return SelfAttentionWeights{load.linear(self.qkv), load.linear(self.output)};
+  return SelfAttentionWeights{load.linear(self.qkv), load.linear(self.output),
+                              self.relative ? load.linear(*self.relative) : nullptr};
 }
 
 std::optional<AdapterWeights> loadAdapter(Loader& load, const std::optional<spec::Adapter>& adapter, int64_t width) {
@@ -98,6 +113,7 @@ std::optional<AdapterWeights> loadAdapter(Loader& load, const std::optional<spec
 void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w) {
   const int64_t width = decoder.hiddenSize;
   loadEmbedding(load, decoder, w);
+  if (decoder.streams) loadStreams(load, decoder, w);
   for (const spec::DecoderLayer& layer : decoder.layers) {
     w.decoderLayers.push_back({loadTextAttention(load, layer.selfAttention), loadCross(load, layer.crossAttention),
                                load.norm(layer.selfNorm, width), load.norm(layer.crossNorm, width),

@@ -102,7 +102,7 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
   const auto fold = [&](const std::vector<float>& scale) {
     return load.foldScales && !scale.empty() ? scale.data() : nullptr;
   };
-  w.attention = {load.linear(attention.qkv), load.linear(attention.output, fold(w.attentionScale))};
+  w.attention = {load.linear(attention.qkv), load.linear(attention.output, fold(w.attentionScale)), nullptr};
   w.attentionNorm = load.norm(layer.attentionNorm, width);
   w.mlp = load.encoderMlp(layer.mlp, fold(w.mlpScale));
   w.mlpNorm = load.norm(layer.mlpNorm, width);

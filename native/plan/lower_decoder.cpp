@@ -6,11 +6,18 @@ namespace {
 int self(Builder& b, int in, const spec::SelfAttention& attention, const SelfAttentionWeights& w, int layer,
          const spec::DecoderPositions& positions) {
   const int qkv = b.linear("qkv", in, *w.qkv);
+  const int relative = w.relative ? b.linear("relative", in, *w.relative) : -1;
   if (std::holds_alternative<spec::TurnedPositions>(positions))
     setHeads(b.push(OpKind::TurnPairs, qkv, qkv), attention, layer);
   setHeads(b.push(OpKind::WriteSelfCache, qkv, -1), attention, layer);
   const int context = b.value("context", attention.heads * attention.headDim);
-  setHeads(b.push(OpKind::SelfAttention, qkv, context), attention, layer);
+  if (w.relative) {
+    Op& op = b.push(OpKind::NgramAttention, qkv, context);
+    setHeads(op, attention, layer);
+    op.relative = relative;
+  } else {
+    setHeads(b.push(OpKind::SelfAttention, qkv, context), attention, layer);
+  }
   return b.linear("self.out", context, *w.output);
 }
 
@@ -72,6 +79,7 @@ void embed(Builder& b, int x, const spec::DecoderEmbedding& embedding, const Mod
     b.push(OpKind::EmbedPositions, -1, positions);
     b.add(rows, positions);
   }
+  if (!weights.streamStarts.empty()) b.push(OpKind::EmbedStreams, -1, rows);
   if (weights.embeddingNorm) b.norm(rows, rows, *weights.embeddingNorm);
   if (embedding.projection) b.linearInto(rows, x, *weights.embeddingProjection);
 }
@@ -95,7 +103,7 @@ Program lowerCross(const spec::ModelSpec& spec, const ModelWeights& weights) {
 
 Program lowerDecoder(const spec::DecoderSpec& spec, const ModelWeights& weights) {
   Builder b("decode");
-  const int x = b.value("x", spec.hiddenSize, RowKind::Token, true);
+  const int x = b.value("x", spec.hiddenSize, RowKind::Token, !spec.streams);
   embed(b, x, spec.embedding, weights);
   b.tap(x);
   for (size_t i = 0; i < spec.layers.size(); ++i) {
@@ -106,6 +114,10 @@ Program lowerDecoder(const spec::DecoderSpec& spec, const ModelWeights& weights)
   if (weights.decoderFinalNorm) b.norm(x, x, *weights.decoderFinalNorm);
   b.tap(x);
   b.program.output = x;
+  if (spec.streams) {
+    b.program.output = b.value("first", spec.hiddenSize, RowKind::Token, true);
+    b.push(OpKind::TakeStream, x, b.program.output);
+  }
   return std::move(b.program);
 }
 

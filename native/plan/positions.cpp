@@ -145,6 +145,19 @@ RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDi
   return angles;
 }
 
+std::vector<int32_t> distanceBuckets(int64_t buckets, int64_t maxDistance, int64_t count) {
+  const int64_t exact = buckets / 2;
+  const float range = static_cast<float>(std::log(static_cast<double>(maxDistance) / static_cast<double>(exact)));
+  std::vector<int32_t> out;
+  for (int64_t d = 0; d < count; ++d) {
+    const float ratio = std::log(static_cast<float>(d) / static_cast<float>(exact)) / range;
+    const float far = static_cast<float>(exact) + ratio * static_cast<float>(buckets - exact);
+    out.push_back(
+        static_cast<int32_t>(d < exact ? static_cast<float>(d) : std::min(far, static_cast<float>(buckets - 1))));
+  }
+  return out;
+}
+
 // transformers modeling_beit.py, BeitRelativePositionBias: the table is taken as (width, height) before it is resized,
 // which shows where the configured grid is not square.
 BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,

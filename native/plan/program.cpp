@@ -6,13 +6,15 @@ namespace ved::plan {
 namespace {
 
 bool reads(const Op& op, int value) {
-  if (op.in == value || op.residual == value) return true;
+  if (op.in == value || op.residual == value || op.relative == value) return true;
   // In-place ops read what they overwrite.
   return op.out == value && (op.kind == OpKind::AddBias || op.kind == OpKind::Activate || op.kind == OpKind::Add ||
                              op.kind == OpKind::Scale);
 }
 
-bool touches(const Op& op, int value) { return op.in == value || op.out == value || op.residual == value; }
+bool touches(const Op& op, int value) {
+  return op.in == value || op.out == value || op.residual == value || op.relative == value;
+}
 
 bool readLater(const Program& program, size_t from, int value) {
   for (size_t i = from; i < program.ops.size(); ++i)
@@ -115,6 +117,12 @@ const char* kindName(OpKind kind) {
       return "write_cross_cache";
     case OpKind::SelfAttention:
       return "self_attention";
+    case OpKind::NgramAttention:
+      return "ngram_attention";
+    case OpKind::EmbedStreams:
+      return "embed_streams";
+    case OpKind::TakeStream:
+      return "take_stream";
     case OpKind::CrossAttention:
       return "cross_attention";
     case OpKind::Tap:

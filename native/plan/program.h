@@ -19,6 +19,8 @@ enum class OpKind : uint8_t {
   AddPositions,    // of a layer, in place
   EmbedTokens,     // ids -> rows; fused form: positions added
   EmbedPositions,  // position ids -> rows
+  EmbedStreams,    // position ids -> rows of the predicting streams
+  TakeStream,      // rows of the first predicting stream
   Linear,          // fused form: bias, activation and residual inside
   AddBias,
   Activate,
@@ -34,6 +36,7 @@ enum class OpKind : uint8_t {
   WriteSelfCache,   // k, v of the qkv buffer -> self cache
   WriteCrossCache,  // k, v of the kv buffer -> cross cache
   SelfAttention,
+  NgramAttention,
   CrossAttention,
   Tap,  // hands a copy of a buffer to the caller, when the caller asked for hidden states
 };
@@ -68,6 +71,7 @@ struct Op {
   bool usePositions = false;  // fused EmbedPositions
   Activation activation = Activation::Identity;
   int residual = -1;  // fused Add
+  int relative = -1;  // NgramAttention
   int layer = -1;
   int64_t heads = 0, headDim = 0;
   float scale = 1;
@@ -100,10 +104,14 @@ struct CacheView {
   int64_t capacity = 0;  // positions per (slot, head)
 };
 
-// Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise, and on
-// the host; `input`, `output` and the caches are memory of the backend.
+// With predicting streams a decode run has one block of rows for the tokens and one for each stream, and `rows` says
+// so. Everything a run needs that is not known when the program is made. Arrays are per token unless said otherwise,
+// and on the host; `input`, `output` and the caches are memory of the backend.
 struct Bindings {
   int64_t tokens = 0;
+  int64_t streams = 0;                  // predicting streams that run beside the tokens' own
+  const int32_t* firstOfRun = nullptr;  // with streams: the tokens of one sequence that run together
+  const int32_t* lengthOfRun = nullptr;
   RowCounts rows;                 // by RowKind; empty: tokens only
   int64_t batch = 0;              // encoder: images
   int64_t height = 0, width = 0;  // encoder: pixels
@@ -130,7 +138,7 @@ struct Bindings {
   CacheView* selfCache = nullptr;
   CacheView* crossCache = nullptr;
   std::vector<TappedState>* taps = nullptr;                       // one entry per Tap op is appended
-  std::vector<std::vector<float>>* crossProbabilities = nullptr;  // per layer [tokens, heads, crossCache.capacity]
+  std::vector<std::vector<float>>* crossProbabilities = nullptr;  // per layer [rows, heads, crossCache.capacity]
   const std::atomic<bool>* stop = nullptr;                        // polled between ops; run() throws ABORTED
 };
 
@@ -155,6 +163,8 @@ class Runner {
   void stage(Bindings& b);
   bool replays(const Program& program, const Bindings& b);
   void executeAttention(const Program& program, const Op& op, const Bindings& b);
+  void executeNgram(const Program& program, const Op& op, const Bindings& b);
+  void embedStreams(float* x, int64_t width, const Bindings& b);
   float* at(const Program& program, int value, const Bindings& b);
   int64_t rows(const Program& program, int value, const Bindings& b) const;
   const int32_t* positionRows(const Bindings& b) const;

@@ -40,6 +40,8 @@ void Runner::stage(Bindings& b) {
                                {as(b.slot), tokens},
                                {as(b.position), tokens},
                                {as(b.length), tokens},
+                               {as(b.firstOfRun), tokens},
+                               {as(b.lengthOfRun), tokens},
                                {as(b.ancestry), ancestry * sizeof(int32_t)},
                                {as(b.crossSlot), tokens},
                                {as(b.crossLength), tokens},
@@ -57,6 +59,7 @@ bool Runner::replays(const Program& program, const Bindings& b) {
   };
   const uint64_t key[] = {program.serial,
                           static_cast<uint64_t>(b.tokens),
+                          static_cast<uint64_t>(b.streams),
                           static_cast<uint64_t>(b.batch),
                           static_cast<uint64_t>(b.height),
                           static_cast<uint64_t>(b.width),
@@ -71,6 +74,8 @@ bool Runner::replays(const Program& program, const Bindings& b) {
                           address(b.slot),
                           address(b.position),
                           address(b.length),
+                          address(b.firstOfRun),
+                          address(b.lengthOfRun),
                           address(b.ancestry),
                           address(b.crossSlot),
                           address(b.crossLength),
@@ -125,6 +130,14 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
                             weights_.head.get(), static_cast<int64_t>(weights_.tokenTable.size()) / width(op.out),
                             static_cast<int64_t>(weights_.decoderPositions.size()) / width(op.out)});
       break;
+    case OpKind::EmbedStreams:
+      embedStreams(at(program, op.out, b), width(op.out), b);
+      break;
+    case OpKind::TakeStream: {
+      const size_t floats = static_cast<size_t>(b.tokens * width(op.in));
+      backend_.copy(at(program, op.out, b), at(program, op.in, b) + floats, floats);
+      break;
+    }
     case OpKind::EmbedPositions:
       backend_.embedTokens({weights_.decoderPositions.data(), nullptr, at(program, op.out, b), positionRows(b), nullptr,
                             b.tokens, width(op.out), 1.f, nullptr,
@@ -188,7 +201,8 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       break;
     case OpKind::Tap: {
       if (b.taps) {
-        TappedState copy{std::vector<float>(static_cast<size_t>(rows(program, op.in, b) * width(op.in))), width(op.in)};
+        const int64_t count = b.streams ? b.tokens : rows(program, op.in, b);
+        TappedState copy{std::vector<float>(static_cast<size_t>(count * width(op.in))), width(op.in)};
         backend_.download(copy.data.data(), at(program, op.in, b), copy.data.size());
         b.taps->push_back(std::move(copy));
       }
@@ -220,6 +234,45 @@ void Runner::executeWindow(const Program& program, const Op& op, const Bindings&
   backend_.windowAttention(args);
 }
 
+void Runner::embedStreams(float* x, int64_t width, const Bindings& b) {
+  for (int64_t s = 0; s < b.streams; ++s) {
+    const std::vector<float>& starts = weights_.streamStarts[static_cast<size_t>(s)];
+    backend_.embedTokens({starts.data(), nullptr, x + (1 + s) * b.tokens * width, b.positionIds, nullptr, b.tokens,
+                          width, 1.f, nullptr, static_cast<int64_t>(starts.size()) / width});
+  }
+}
+
+void Runner::executeNgram(const Program& program, const Op& op, const Bindings& b) {
+  const int64_t inner = op.heads * op.headDim;
+  const size_t layer = static_cast<size_t>(op.layer);
+  const CacheView& cache = *b.selfCache;
+  ops::NgramAttentionArgs args{};
+  args.main.q = at(program, op.in, b);
+  args.main.ldq = 3 * inner;
+  args.main.keys = cache.keys[layer];
+  args.main.values = cache.values[layer];
+  args.main.capacity = cache.capacity;
+  args.main.out = at(program, op.out, b);
+  args.main.ldo = inner;
+  args.main.tokens = b.tokens;
+  args.main.heads = op.heads;
+  args.main.headDim = op.headDim;
+  args.main.scale = op.scale;
+  args.main.slotOfToken = b.row;
+  args.main.lengthOfToken = b.length;
+  args.main.slots = b.ancestry;
+  args.main.maskOfToken = b.masks;
+  args.main.cacheType = cache.type;
+  args.relative = at(program, op.relative, b);
+  args.bucketOfDistance = weights_.bucketOfDistance.data();
+  args.firstOfRun = b.firstOfRun;
+  args.lengthOfRun = b.lengthOfRun;
+  args.streams = b.streams;
+  args.buckets = spec_.decoder.streams->buckets;
+  args.distances = static_cast<int64_t>(weights_.bucketOfDistance.size());
+  backend_.ngramAttention(args);
+}
+
 void Runner::executeAttention(const Program& program, const Op& op, const Bindings& b) {
   const int64_t inner = op.heads * op.headDim;
   const float* in = at(program, op.in, b);
@@ -242,6 +295,7 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
                          b.crossCache->type});
     return;
   }
+  if (op.kind == OpKind::NgramAttention) return executeNgram(program, op, b);
   const bool self = op.kind == OpKind::SelfAttention;
   const CacheView& cache = self ? *b.selfCache : *b.crossCache;
   ops::CachedAttentionArgs args{};
@@ -263,12 +317,16 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   args.maskOfToken = self ? b.masks : nullptr;
   // a block's first attention is not asked for, whatever it reads
   const bool wanted = !self && b.crossProbabilities && layer < b.crossProbabilities->size();
-  if (!wanted) return backend_.cachedAttention(args);
   ops::Buffer probabilities(backend_);
-  const size_t floats = static_cast<size_t>(b.tokens * op.heads * cache.capacity);
-  args.probabilities = probabilities.reserve(floats);
-  backend_.cachedAttention(args);
-  (*b.crossProbabilities)[layer] = probabilities.toHost(floats);
+  const int64_t blocks = 1 + b.streams, perBlock = b.tokens * op.heads * cache.capacity;
+  if (wanted) args.probabilities = probabilities.reserve(static_cast<size_t>(blocks * perBlock));
+  for (int64_t block = 0; block < blocks; ++block) {
+    backend_.cachedAttention(args);
+    args.q += b.tokens * args.ldq;
+    args.out += b.tokens * args.ldo;
+    if (wanted) args.probabilities += perBlock;
+  }
+  if (wanted) (*b.crossProbabilities)[layer] = probabilities.toHost(static_cast<size_t>(blocks * perBlock));
 }
 
 }  // namespace ved::plan

@@ -22,7 +22,7 @@ struct NormWeights {
 using LinearPtr = std::unique_ptr<ops::LinearWeight>;
 
 struct SelfAttentionWeights {
-  LinearPtr qkv, output;
+  LinearPtr qkv, output, relative;
 };
 struct CrossAttentionWeights {
   LinearPtr query, kv, output;
@@ -85,7 +85,9 @@ struct ModelWeights {
   std::vector<float> tokenTable;        // [V, width]; empty: the head holds it
   std::vector<float> decoderPositions;  // [rows, width], the embedding's constant rows added; rotary: their sum alone
   RotaryAngles decoderAngles;           // rotary positions of text
-  LinearPtr tokenMap;                   // what lies beside the token is in its bias
+  std::vector<std::vector<float>> streamStarts;  // per predicting stream [rows - 1, width]
+  std::vector<int32_t> bucketOfDistance;         // with predicting streams
+  LinearPtr tokenMap;                            // what lies beside the token is in its bias
   std::optional<NormWeights> tokenNorm, embeddingNorm;
   LinearPtr embeddingProjection;
   std::vector<DecoderLayerWeights> decoderLayers;
@@ -123,6 +125,9 @@ std::vector<float> wavePositions(const spec::WavePositions& positions, int64_t w
 
 RotaryAngles rotaryAngles(const spec::RotaryPositions& positions, int64_t headDim, int64_t gridHeight,
                           int64_t gridWidth);
+
+// The bucket of every distance below `count` (modeling_prophetnet.py, compute_relative_buckets; float32 as there).
+std::vector<int32_t> distanceBuckets(int64_t buckets, int64_t maxDistance, int64_t count);
 
 // BEiT's bias for a grid of newHeight x newWidth cells. stored: [(2 gridH - 1)(2 gridW - 1) + 3, heads].
 BiasTable interpolateBias(const std::vector<float>& stored, const spec::GridBias& grid, int64_t heads,

@@ -50,7 +50,9 @@ struct Mlp {
 struct SelfAttention {
   int64_t heads = 0, headDim = 0;
   double scale = 1;
-  Linear qkv, output;
+  Linear qkv;
+  std::optional<Linear> relative;
+  Linear output;
 };
 
 struct CrossAttention {
@@ -245,8 +247,15 @@ struct DecoderLayer {
   Norm mlpNorm;
 };
 
+struct NgramStreams {
+  int64_t count = 0;
+  TensorRef table = -1;
+  int64_t buckets = 0, maxDistance = 0;
+};
+
 struct DecoderSpec {
   int64_t hiddenSize = 0, vocabSize = 0, maxPositions = 0, crossWidth = 0;
+  std::optional<NgramStreams> streams;
   DecoderEmbedding embedding;
   NormPosition normPosition = NormPosition::Pre;
   std::vector<DecoderLayer> layers;

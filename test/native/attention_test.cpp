@@ -132,6 +132,33 @@ void checkCached(Backend& backend, const CachedCase& c) {
   CHECK(p.intact());
 }
 
+// Two sequences that run together, of 1 and of tokens - 1 tokens.
+void checkNgram(Backend& backend, const CachedCase& c, int64_t streams, int64_t buckets) {
+  CachedData d(c);
+  const int64_t rows = (1 + streams) * c.tokens;
+  Guarded qkv(static_cast<size_t>(rows * 3 * d.width), d.random, 2.0f);
+  Guarded relative(static_cast<size_t>(rows * buckets * c.heads), d.random, 2.0f);
+  std::vector<int32_t> bucketOf, first(static_cast<size_t>(c.tokens), 1), run(first.size());
+  for (int64_t p = 0; p < c.capacity + 2; ++p) bucketOf.push_back(static_cast<int32_t>(std::min(p, buckets - 1)));
+  std::fill(run.begin(), run.end(), static_cast<int32_t>(c.tokens - 1));
+  first[0] = 0, run[0] = 1;
+  NgramAttentionArgs a{d.args,     relative.data(), bucketOf.data(), first.data(),
+                       run.data(), streams,         buckets,         c.capacity + 2};
+  a.main.q = qkv.data(), a.main.ldq = 3 * d.width;
+  std::vector<float> want(static_cast<size_t>(rows * d.width));
+  Guarded out(want.size());
+  a.main.out = want.data();
+  makeReferenceBackend()->ngramAttention(a);
+  a.main.out = out.data();
+  backend.ngramAttention(a);
+  const double tol = 2 * tolerance(c.headDim, c.capacity + 1, a.main.scale);
+  const std::string what =
+      backend.name() + " ngram D " + std::to_string(c.headDim) + " C " + std::to_string(c.capacity);
+  for (size_t i = 0; i < want.size(); ++i)
+    if (!checkClose(out[i], want[i], tol, what)) return;
+  CHECK(out.intact());
+}
+
 }  // namespace
 
 VED_TEST(encoder_attention_every_size) {
@@ -261,4 +288,51 @@ VED_TEST(write_cache_equals_reference) {
       target.make(1)->writeCache(a);
       CHECK(narrow == wantNarrow);
     }
+}
+
+VED_TEST(ngram_attention_every_size) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
+    for (const CacheType cache : {CacheType::Float32, CacheType::BFloat16})
+      for (int64_t i = 1; i <= 40; ++i) {
+        const auto seed = static_cast<uint64_t>(i);
+        checkNgram(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, false, seed, cache}, 1 + i % 3, 1 + i % 7);
+        checkNgram(*backend, {4, 3, i, 13, (i & 1) == 0, (i & 4) != 0, false, 100 + seed, cache}, 2, 5);
+      }
+  }
+}
+
+// One head of width 1, two tokens of one sequence, one stream; all scores come from `relative`.
+VED_TEST(ngram_attention_by_hand) {
+  const std::vector<float> keys = {0, 0}, values = {1, 2};
+  std::vector<float> qkv = {0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 8};  // the stream's own values are 4 and 8
+  const float big = 100;
+  // row, bucket: the second main token looks back, the stream's first token to its own key, its second one ahead of
+  // that
+  const std::vector<float> relative = {0, 0, 0, 0, big, 0, big, 0, 0, 0, big, 0};
+  const int32_t slots[] = {0, 0}, rows[] = {0, 0}, lengths[] = {1, 2}, buckets[] = {0, 1, 2, 2}, first[] = {0, 0};
+  const int32_t run[] = {2, 2};
+  std::vector<float> out(4);
+  NgramAttentionArgs a{};
+  a.main = {qkv.data(), 3, keys.data(), values.data(), 2, out.data(), 1, 2, 1, 1, 1.0f, rows, lengths, slots};
+  a.relative = relative.data(), a.bucketOfDistance = buckets, a.firstOfRun = first, a.lengthOfRun = run;
+  a.streams = 1, a.buckets = 3, a.distances = 4;
+  makeReferenceBackend()->ngramAttention(a);
+  CHECK(out == std::vector<float>({1, 1, 4, 2}));
+}
+
+// Two heads, one stream, a run of two tokens: rows of heads (0 0), (0 1), (1 0), (1 1) by (head, token) are read as
+// (token, head).
+VED_TEST(relative_source_order) {
+  NgramAttentionArgs a{};
+  a.main.heads = 2, a.main.tokens = 3, a.streams = 1;
+  const int32_t first[] = {0, 1, 1}, run[] = {1, 2, 2};
+  a.firstOfRun = first, a.lengthOfRun = run;
+  const auto is = [&](int64_t s, int64_t t, int64_t h, int64_t row, int64_t head) {
+    const RelativeSource source = relativeSource(a, s, t, h);
+    return source.row == row && source.head == head;
+  };
+  CHECK(is(-1, 2, 1, 2, 1));                      // the main stream reads its own
+  CHECK(is(0, 0, 0, 3, 0) && is(0, 0, 1, 3, 1));  // so does a run of one token
+  CHECK(is(0, 1, 0, 4, 0) && is(0, 2, 0, 4, 1) && is(0, 1, 1, 5, 0) && is(0, 2, 1, 5, 1));
 }

@@ -44,6 +44,7 @@ interface Depths {
   n_layers?: number;
   num_layers?: number;
   decoder_layers?: number;
+  num_decoder_layers?: number;
   depths?: number[];
 }
 
@@ -53,6 +54,7 @@ function countProducts(name: string): number {
   const layers = (half: Depths): number =>
     half.depths?.reduce((sum, depth) => sum + depth, 0) ??
     half.decoder_layers ??
+    half.num_decoder_layers ??
     half.n_layer ??
     half.n_layers ??
     half.num_layers ??

@@ -20,6 +20,8 @@ IMAGE = SMALL | dict(image_size=20, patch_size=5)
 TEXT = SMALL | dict(vocab_size=53, max_position_embeddings=23)
 SEQ = dict(d_model=24, vocab_size=53, max_position_embeddings=23, decoder_layers=2, encoder_layers=2)
 SEQ |= dict(decoder_attention_heads=2, encoder_attention_heads=2, decoder_ffn_dim=36, encoder_ffn_dim=36)
+PROPHET = dict(hidden_size=24, vocab_size=53, max_position_embeddings=23, num_decoder_layers=2, num_encoder_layers=2, num_buckets=6)
+PROPHET |= dict(num_decoder_attention_heads=2, num_encoder_attention_heads=2, decoder_ffn_dim=36, encoder_ffn_dim=36)
 GPT2 = dict(n_embd=32, n_layer=2, n_head=2, vocab_size=53, n_positions=23)
 TROCR = {key: value for key, value in SEQ.items() if not key.startswith("encoder")}
 
@@ -54,6 +56,7 @@ DECODERS = {
     "RoFormerForMaskedLM": lambda: tf.RoFormerForMaskedLM(tf.RoFormerConfig(embedding_size=16, **TEXT)),
     "XmodForMaskedLM": lambda: tf.XmodForMaskedLM(tf.XmodConfig(languages=["en_XX", "de_DE"], default_language="de_DE", **TEXT)),
     "RoCBertForPreTraining": lambda: tf.RoCBertForPreTraining(tf.RoCBertConfig(shape_vocab_size=9, pronunciation_vocab_size=7, **TEXT)),
+    "ProphetNetForConditionalGeneration": lambda: tf.ProphetNetForConditionalGeneration(tf.ProphetNetConfig(**PROPHET)),
     "PegasusForConditionalGeneration": lambda: tf.PegasusForConditionalGeneration(tf.PegasusConfig(**SEQ)),
 }
 

@@ -122,6 +122,26 @@ test('RoFormer turns pairs, and RoCBert pads inside its tables', async (t) => {
   t.true(source.tensors.some(({ name }) => name.endsWith('embeddings.shape_embed.weight')));
 });
 
+test('ProphetNet refuses what transformers cannot run', async (t) => {
+  await t.throwsAsync(
+    buildWith('vit-prophetnet', (decoder) => (decoder['pad_token_id'] = 1)),
+    { instanceOf: UnsupportedError, message: /decoder\.pad_token_id: expected 0, got 1/ },
+  );
+  const wrong: [string, unknown, RegExp][] = [
+    ['num_buckets', 1, /decoder\.num_buckets: expected at least 2, got 1/],
+    ['relative_max_distance', 2, /decoder\.relative_max_distance: expected more than half of num_buckets, 2, got 2/],
+    ['add_cross_attention', false, /decoder\.add_cross_attention: expected true, got false/],
+    ['max_position_embeddings', 2, /decoder\.max_position_embeddings: expected at least 3, got 2/],
+  ];
+  for (const [key, value, message] of wrong)
+    await t.throwsAsync(
+      buildWith('vit-prophetnet', (decoder) => (decoder[key] = value)),
+      { instanceOf: ConfigError, message },
+    );
+  const { spec } = await buildWith('vit-prophetnet', () => undefined);
+  t.is(spec.decoder.maxPositions, 17);
+});
+
 test('relative positions of transformers 4 are refused by key', async (t) => {
   const refused = { instanceOf: UnsupportedError, message: /decoder\.position_embedding_type: .* got "relative_key"/ };
   await t.throwsAsync(

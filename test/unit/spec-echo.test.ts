@@ -69,6 +69,7 @@ for (const name of [
   'vit-roc-bert',
   'yolos-gpt2',
   'aimv2-native-gpt2',
+  'vit-prophetnet',
 ]) {
   test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
     const spec = await specOf(name);

@@ -112,6 +112,16 @@ CASES = {
         seed=3,
         **dict(encoder=small(model_type="deit"), concat_input=False, unused=("shape_embed", "pronunciation_embed")),
     ),
+    # n-gram streams, whose relative positions a pass over several tokens reads across streams, heads and tokens
+    "vit-prophetnet": decoder(
+        "prophetnet",
+        dict(vocab_size=35, hidden_size=16, num_decoder_layers=2, num_encoder_layers=2, decoder_ffn_dim=21) | POSITIONS,
+        dict(
+            **dict(num_decoder_attention_heads=2, num_encoder_attention_heads=2),
+            **dict(ngram=3, num_buckets=5, relative_max_distance=9, pad_token_id=0),
+        ),
+        **dict(pad=0, gains=POST, unused=("key_proj.bias",), seed=12),
+    ),
     # not in transformers: tools/golden/distilbert_decoder.py
     "vit-distilbert": decoder(
         "distilbert",

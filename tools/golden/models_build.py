@@ -61,7 +61,7 @@ def draw(name, parent, parameter, noise, gains):
     fan_in = parameter.shape[0] if isinstance(parent, Conv1D) else parameter[0].numel()
     if "head" in gains and (name.endswith("predictions.decoder.weight") or "lm_head" in name):
         return noise * gains["head"] / fan_in**0.5
-    cross = "crossattention" in name or "encoder_attn" in name
+    cross = any(part in name for part in ("crossattention", "encoder_attn", "cross_attn"))
     return noise * gains["cross" if cross else "maps"] / fan_in**0.5
 
 

@@ -11,6 +11,7 @@ export { ElectraConfig } from './decoders/electra';
 export { GPT2Config } from './decoders/gpt2';
 export { MBartConfig } from './decoders/mbart';
 export { MarianConfig, PegasusConfig } from './decoders/pegasus';
+export { ProphetNetConfig } from './decoders/prophetnet';
 export { RemBertConfig } from './decoders/rembert';
 export { RoCBertConfig } from './decoders/roc-bert';
 export { RoFormerConfig } from './decoders/roformer';

@@ -12,6 +12,7 @@ import { electra } from './decoders/electra';
 import { gpt2 } from './decoders/gpt2';
 import { mbart } from './decoders/mbart';
 import { marian, pegasus } from './decoders/pegasus';
+import { prophetnet } from './decoders/prophetnet';
 import { rembert } from './decoders/rembert';
 import { rocBert } from './decoders/roc-bert';
 import { roformer } from './decoders/roformer';
@@ -55,7 +56,7 @@ export const encoders = {
 } as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
   ...{ bart, bert, blenderbot, camembert, distilbert, electra, ernie, gpt2, marian, mbart, mvp, pegasus, plbart },
-  ...{ rembert, roberta, roformer, trocr, xglm, xmod },
+  ...{ prophetnet, rembert, roberta, roformer, trocr, xglm, xmod },
   'bert-generation': bertGeneration,
   big_bird: bigBird,
   bigbird_pegasus: bigbirdPegasus,
@@ -88,7 +89,6 @@ export const refusedDecoders: Readonly<Record<string, string>> = {
   musicgen_melody: 'it writes audio codes',
   'openai-gpt': 'it has no cross-attention',
   opt: 'it has no cross-attention',
-  prophetnet: 'its n-gram streams are not part of this package',
 };
 
 export const encoderFor = (modelType: string) => lookUp(encoders, modelType, 'encoder.model_type', refusedEncoders);

@@ -84,6 +84,8 @@ export interface SelfAttention {
   headDim: number;
   scale: number;
   qkv: Linear;
+  /** With {@link NgramStreams}: what a query adds to the score of a key in each bucket of distances, [buckets · heads]. */
+  relative: Linear | null;
   output: Linear;
 }
 
@@ -330,6 +332,19 @@ export interface DecoderLayer {
   mlpNorm: Norm;
 }
 
+/**
+ * ProphetNet. Besides the tokens' own stream, `count` predicting ones run through the layers; the states of the first go to the
+ * head. Stream s begins a token with row (s + count - 1) mod `count` of `table`, [count, H], and with the row of the position table
+ * behind the token's. It sees the keys of the main stream but for the last s, and its own. Distances fall into `buckets`: one each
+ * up to buckets / 2, then logarithmically up to `maxDistance`.
+ */
+export interface NgramStreams {
+  count: number;
+  table: TensorRef;
+  buckets: number;
+  maxDistance: number;
+}
+
 export interface DecoderSpec {
   hiddenSize: number;
   vocabSize: number;
@@ -337,6 +352,7 @@ export interface DecoderSpec {
   maxPositions: number;
   /** Width of the encoder states that cross-attention reads. */
   crossWidth: number;
+  streams: NgramStreams | null;
   embedding: DecoderEmbedding;
   normPosition: NormPosition;
   layers: DecoderLayer[];

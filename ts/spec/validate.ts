@@ -6,6 +6,7 @@ const MAX_SIZE = 2 ** 24;
 const MAX_LAYERS = 1000;
 /** Scores of one window and head are held at once: side⁴ floats at most. */
 const MAX_WINDOW = 256;
+const MAX_STREAMS = 64;
 
 /** Throws unless every reference, shape and number of the spec is consistent. */
 export function validateModelSpec(spec: m.ModelSpec, source: m.ModelSource): void {
@@ -168,11 +169,35 @@ class Validator {
     const width = size(decoder.hiddenSize, 'decoder.hiddenSize');
     const cross = size(decoder.crossWidth, 'decoder.crossWidth');
     const vocabulary = size(decoder.vocabSize, 'decoder.vocabSize');
+    if (decoder.streams) this.#streams(decoder, decoder.streams);
     this.#decoderEmbedding(decoder, width, vocabulary);
     size(decoder.layers.length, 'decoder.layers', MAX_LAYERS);
-    decoder.layers.forEach((layer, index) => this.#decoderLayer(layer, `decoder.layers[${index}]`, width, cross));
+    decoder.layers.forEach((layer, index) => {
+      this.#decoderLayer(layer, `decoder.layers[${index}]`, width, cross);
+      this.#relative(layer.selfAttention, `decoder.layers[${index}].selfAttention`, width, decoder.streams);
+    });
     if (decoder.finalNorm) this.#norm(decoder.finalNorm, 'decoder.finalNorm', width);
     this.#head(decoder, width, vocabulary);
+  }
+
+  /** What they start with is the table of positions, one row on. */
+  #streams({ embedding, hiddenSize }: m.DecoderSpec, { count, table, buckets, maxDistance }: m.NgramStreams): void {
+    const at = 'decoder.streams';
+    const { positions, constants, projection } = embedding;
+    this.#tensor(table, `${at}.table`, size(count, `${at}.count`, MAX_STREAMS) * hiddenSize);
+    if (size(buckets, `${at}.buckets`) < 2) fail(`${at}.buckets`, 'at least 2', buckets);
+    if (size(maxDistance, `${at}.maxDistance`) <= Math.floor(buckets / 2))
+      fail(`${at}.maxDistance`, `above ${Math.floor(buckets / 2)}`, maxDistance);
+    if (positions.kind !== 'table' || positions.ids.kind !== 'sequential')
+      fail('decoder.embedding.positions', 'a table read in order, with streams', positions.kind);
+    if (projection || constants.length)
+      fail('decoder.embedding', 'no projection and no constants, with streams', 'some');
+  }
+
+  #relative(attention: m.TextAttention, at: string, width: number, streams: m.NgramStreams | null): void {
+    const relative = attention.reads === 'text' ? attention.relative : null;
+    if ((relative === null) !== (streams === null)) fail(`${at}.relative`, streams ? 'one' : 'null', relative);
+    if (relative && streams) this.#linear(relative, `${at}.relative`, width, streams.buckets * attention.heads);
   }
 
   #decoderEmbedding(decoder: m.DecoderSpec, hidden: number, vocabulary: number): void {
@@ -196,7 +221,12 @@ class Validator {
     const at = 'decoder.embedding.positions';
     const { positions } = decoder.embedding;
     const rows = size(positions.rows, `${at}.rows`);
-    equal(rows, size(decoder.maxPositions, 'decoder.maxPositions') + this.#rowsBefore(decoder, at), `${at}.rows`);
+    const behind = decoder.streams ? 1 : 0;
+    equal(
+      rows,
+      size(decoder.maxPositions, 'decoder.maxPositions') + this.#rowsBefore(decoder, at) + behind,
+      `${at}.rows`,
+    );
     if (positions.kind === 'table') this.#tensor(positions.table, `${at}.table`, rows * width);
     else if (positions.kind === 'sinusoidal') within(positions.zeroRow, rows, `${at}.zeroRow`);
     else this.#tensor(positions.table, `${at}.table`, rows * turnedHeadDim(decoder));

@@ -29,6 +29,7 @@ class CpuBackend final : public Backend {
   void encoderAttention(const EncoderAttentionArgs&) override;
   void windowAttention(const WindowAttentionArgs&) override;
   void cachedAttention(const CachedAttentionArgs&) override;
+  void ngramAttention(const NgramAttentionArgs&) override;
   void writeCache(const WriteCacheArgs&) override;
   void patches(const PatchesArgs&) override;
   void mergeCells(const MergeCellsArgs&) override;

@@ -109,6 +109,7 @@ struct Api {
   Status (*layerNorm)(Context* context, const ops::LayerNormArgs* args);
   Status (*encoderAttention)(Context* context, const ops::EncoderAttentionArgs* args);
   Status (*cachedAttention)(Context* context, const ops::CachedAttentionArgs* args);
+  Status (*ngramAttention)(Context* context, const ops::NgramAttentionArgs* args);
   Status (*writeCache)(Context* context, const ops::WriteCacheArgs* args);
   Status (*patches)(Context* context, const ops::PatchesArgs* args);
   Status (*assembleTokens)(Context* context, const ops::AssembleTokensArgs* args);
@@ -139,6 +140,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(ops::LayerNormArgs),
                               sizeof(ops::EncoderAttentionArgs),
                               sizeof(ops::CachedAttentionArgs),
+                              sizeof(ops::NgramAttentionArgs),
                               sizeof(ops::WriteCacheArgs),
                               sizeof(ops::PatchesArgs),
                               sizeof(ops::AssembleTokensArgs),

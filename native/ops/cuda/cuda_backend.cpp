@@ -310,6 +310,15 @@ void CudaBackend::cachedAttention(const ops::CachedAttentionArgs& a) {
   check(api_.cachedAttention(context_, &args));
 }
 
+void CudaBackend::ngramAttention(const ops::NgramAttentionArgs& a) {
+  static_assert(sizeof(int32_t) == sizeof(float), "constants are copied in words");
+  ops::NgramAttentionArgs args = a;
+  if (a.main.maskOfToken) args.main.maskOfToken = stageMasks(a.main);
+  const float* words = constant(reinterpret_cast<const float*>(a.bucketOfDistance), a.distances);
+  args.bucketOfDistance = reinterpret_cast<const int32_t*>(words);
+  check(api_.ngramAttention(context_, &args));
+}
+
 void CudaBackend::writeCache(const ops::WriteCacheArgs& a) { check(api_.writeCache(context_, &a)); }
 void CudaBackend::patches(const ops::PatchesArgs& a) { check(api_.patches(context_, &a)); }
 

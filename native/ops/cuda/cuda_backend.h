@@ -38,6 +38,7 @@ class CudaBackend final : public ops::Backend {
   void layerNorm(const ops::LayerNormArgs&) override;
   void encoderAttention(const ops::EncoderAttentionArgs&) override;
   void cachedAttention(const ops::CachedAttentionArgs&) override;
+  void ngramAttention(const ops::NgramAttentionArgs&) override;
   void writeCache(const ops::WriteCacheArgs&) override;
   void patches(const ops::PatchesArgs&) override;
   void assembleTokens(const ops::AssembleTokensArgs&) override;

@@ -107,7 +107,42 @@ void windowOne(const WindowAttentionArgs& a, int64_t image, int64_t window, int6
   }
 }
 
+void ngramOne(const NgramAttentionArgs& n, int64_t s, int64_t t, int64_t h) {
+  const CachedAttentionArgs& a = n.main;
+  const int64_t length = a.lengthOfToken[t], inner = a.heads * a.headDim, row = (1 + s) * a.tokens + t;
+  const uint8_t* mask = a.maskOfToken ? a.maskOfToken[t] : nullptr;
+  const float* q = a.q + row * a.ldq + h * a.headDim;
+  const RelativeSource source = relativeSource(n, s, t, h);
+  const auto relative = [&](int64_t distance) {
+    return n.relative[(source.row * n.buckets + n.bucketOfDistance[distance]) * a.heads + source.head];
+  };
+  const auto offset = [&](int64_t p) { return ((slotAt(a, t, p) * a.heads + h) * a.capacity + p) * a.headDim; };
+  const auto visible = [&](int64_t p) { return (s <= 0 || p < length - s || p == 0) && (!mask || mask[p]); };
+  std::vector<double> scores(static_cast<size_t>(length + 1), -std::numeric_limits<double>::infinity());
+  for (int64_t p = 0; p < length; ++p) {
+    if (!visible(p)) continue;
+    double sum = 0;
+    for (int64_t d = 0; d < a.headDim; ++d)
+      sum += static_cast<double>(q[d]) * cached(a.keys, offset(p) + d, a.cacheType);
+    scores[p] = a.scale * sum + relative(s < 0 ? length - 1 - p : length - p);
+  }
+  if (s >= 0) scores[length] = a.scale * dot(q, q + inner, a.headDim) + relative(0);
+  softmax(scores);
+  for (int64_t d = 0; d < a.headDim; ++d) {
+    double sum = s < 0 ? 0.0 : scores[length] * q[2 * inner + d];
+    for (int64_t p = 0; p < length; ++p)
+      if (visible(p)) sum += scores[p] * cached(a.values, offset(p) + d, a.cacheType);
+    a.out[row * a.ldo + h * a.headDim + d] = static_cast<float>(sum);
+  }
+}
+
 }  // namespace
+
+void ngramAttention(const NgramAttentionArgs& a) {
+  for (int64_t s = -1; s < a.streams; ++s)
+    for (int64_t t = 0; t < a.main.tokens; ++t)
+      for (int64_t h = 0; h < a.main.heads; ++h) ngramOne(a, s, t, h);
+}
 
 void windowAttention(const WindowAttentionArgs& a) {
   for (int64_t b = 0; b < a.batch; ++b)

@@ -7,6 +7,7 @@ namespace ved::ops::reference {
 double activation(double x, Activation kind);
 void encoderAttention(const EncoderAttentionArgs&);
 void windowAttention(const WindowAttentionArgs&);
+void ngramAttention(const NgramAttentionArgs& a);
 void cachedAttention(const CachedAttentionArgs&);
 void writeCache(const WriteCacheArgs&);
 void patches(const PatchesArgs&);

@@ -109,6 +109,7 @@ class ReferenceBackend final : public Backend {
             x[half] = static_cast<float>(second * cosine + first * sine);
           }
   }
+  void ngramAttention(const NgramAttentionArgs& a) override { reference::ngramAttention(a); }
   void turnPairs(const TurnPairsArgs& a) override {
     const int64_t half = a.headDim / 2;
     for (int64_t t = 0; t < a.tokens; ++t)

@@ -69,6 +69,27 @@ class MirrorBackend final : public ops::Backend {
            {at(d.slots), a.slots ? bytes(rows * a.capacity) : 0}});
     device_->cachedAttention(d);
   }
+  void ngramAttention(const ops::NgramAttentionArgs& n) override {
+    Copies m(*device_);
+    ops::NgramAttentionArgs d = n;
+    const ops::CachedAttentionArgs& a = n.main;
+    const int64_t width = a.heads * a.headDim, rows = (1 + n.streams) * a.tokens;
+    const int32_t lines = largest(a.slotOfToken, a.tokens) + 1;
+    const int32_t slots = a.slots ? largest(a.slots, lines * a.capacity) + 1 : lines;
+    const int64_t cacheBytes = slots * width * a.capacity * ops::cacheElementBytes(a.cacheType);
+    d.main.q = m.in(a.q, strided(rows, a.ldq, 3 * width));
+    d.main.keys = m.inBytes(a.keys, cacheBytes);
+    d.main.values = m.inBytes(a.values, cacheBytes);
+    d.main.out = m.out(a.out, strided(rows, a.ldo, width));
+    d.relative = m.in(n.relative, rows * n.buckets * a.heads);
+    m.constant(reinterpret_cast<const float*>(n.bucketOfDistance));
+    stage({{at(d.main.slotOfToken), bytes(a.tokens)},
+           {at(d.main.lengthOfToken), bytes(a.tokens)},
+           {at(d.main.slots), a.slots ? bytes(lines * a.capacity) : 0},
+           {at(d.firstOfRun), bytes(a.tokens)},
+           {at(d.lengthOfRun), bytes(a.tokens)}});
+    device_->ngramAttention(d);
+  }
   void writeCache(const ops::WriteCacheArgs& a) override {
     Copies m(*device_);
     ops::WriteCacheArgs d = a;

@@ -87,7 +87,7 @@ export function buildBart(config: BartConfigValues, weights: WeightScope, parts:
   const norm = (place: BartParts['embeddingNorm']) =>
     parts.embeddingNorm === place ? body.norm('layernorm_embedding', hidden, BART_EPS) : null;
   return {
-    ...{ hiddenSize: hidden, vocabSize, crossWidth },
+    ...{ hiddenSize: hidden, vocabSize, crossWidth, streams: null },
     maxPositions: config.maxPositionEmbeddings,
     embedding: {
       ...{ table, width: hidden, scale: config.scaleEmbedding ? Math.sqrt(hidden) : 1 },
@@ -127,6 +127,7 @@ function buildLayer(config: BartConfigValues, weights: WeightScope, crossWidth: 
       reads: 'text',
       ...shape,
       qkv: stack(project('self_attn.q_proj'), project('self_attn.k_proj'), project('self_attn.v_proj')),
+      relative: null,
       output: project('self_attn.out_proj'),
     },
     selfNorm: weights.norm('self_attn_layer_norm', hidden, BART_EPS),

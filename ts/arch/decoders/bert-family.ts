@@ -98,7 +98,7 @@ export function buildBert(config: BertConfigValues, weights: WeightScope, parts:
   const { embeddingWidth: width = hidden } = parts;
   const body = weights.scope(parts.body);
   return {
-    ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden },
+    ...{ hiddenSize: hidden, vocabSize, maxPositions: parts.maxPositions, crossWidth: hidden, streams: null },
     embedding: {
       ...{ table: parts.table, width, scale: parts.embeddingScale ?? 1 },
       ...{ tokenMap: parts.tokenMap ?? null, tokenNorm: null },
@@ -139,6 +139,7 @@ function buildLayer(config: BertConfigValues, weights: WeightScope, parts: BertP
   const self = () => ({
     ...shape,
     qkv: stack(project('attention.self.query'), project('attention.self.key'), project('attention.self.value')),
+    relative: null,
     output: output('attention'),
   });
   const cross = (name: string) => ({

@@ -52,7 +52,7 @@ function build(config: DistilBertConfig, weights: WeightScope): DecoderSpec {
   );
   const positions = embeddings.embedding('position_embeddings.weight', [rows, hidden]);
   return {
-    ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
+    ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden, streams: null },
     embedding: {
       ...{ table, width: hidden, scale: 1, tokenMap: null, tokenNorm: null, constants: [] },
       positions: { kind: 'table', table: positions, rows, ids: { kind: 'sequential', offset: 0 } },
@@ -82,6 +82,7 @@ function buildLayer(config: DistilBertConfig, weights: WeightScope): DecoderLaye
       reads: 'text',
       ...shape,
       qkv: stack(project('attention.q_lin'), project('attention.k_lin'), project('attention.v_lin')),
+      relative: null,
       output: project('attention.out_lin'),
     },
     selfNorm: weights.norm('sa_layer_norm', hidden, EPS),

@@ -53,7 +53,7 @@ function build(config: GPT2Config, weights: WeightScope): DecoderSpec {
     ids: { kind: 'sequential', offset: 0 },
   };
   return {
-    ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden },
+    ...{ hiddenSize: hidden, vocabSize, maxPositions: rows, crossWidth: hidden, streams: null },
     embedding: {
       ...{ table, width: hidden, scale: 1, tokenMap: null, tokenNorm: null },
       ...{ positions, constants: [], norm: null, projection: null },
@@ -76,6 +76,7 @@ function buildLayer(config: GPT2Config, weights: WeightScope, index: number): De
       reads: 'text',
       ...{ heads, headDim, scale },
       qkv: weights.conv1d('attn.c_attn', hidden, 3 * hidden),
+      relative: null,
       output: weights.conv1d('attn.c_proj', hidden, hidden),
     },
     selfNorm: weights.norm('ln_1', hidden, eps),

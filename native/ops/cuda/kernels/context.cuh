@@ -34,6 +34,7 @@ Status linear(Context&, const LinearCall&);
 Status layerNorm(Context&, const ops::LayerNormArgs&);
 Status encoderAttention(Context&, const ops::EncoderAttentionArgs&);
 Status cachedAttention(Context&, const ops::CachedAttentionArgs&);
+Status ngramAttention(Context&, const ops::NgramAttentionArgs&);
 Status writeCache(Context&, const ops::WriteCacheArgs&);
 Status patches(Context&, const ops::PatchesArgs&);
 Status assembleTokens(Context&, const ops::AssembleTokensArgs&);

@@ -212,6 +212,7 @@ const Api kApi = {
     entry<ops::LayerNormArgs, layerNorm>,
     entry<ops::EncoderAttentionArgs, encoderAttention>,
     entry<ops::CachedAttentionArgs, cachedAttention>,
+    entry<ops::NgramAttentionArgs, ngramAttention>,
     entry<ops::WriteCacheArgs, writeCache>,
     entry<ops::PatchesArgs, patches>,
     entry<ops::AssembleTokensArgs, assembleTokens>,

@@ -78,12 +78,13 @@ function encoderRow(name, { config, imageSizes }, spec, classes) {
   const count = (tokens) => tokens.reduce((sum, entry) => sum + entry.count, 0);
   const [prefix, suffix] = [count(spec.embedding.prefixTokens), count(spec.embedding.suffixTokens)];
   const layers = `${NORM[spec.normPosition]}, ${spec.finalNorm ? 'final norm' : 'no final norm'}`;
-  const windows = spec.stages.length > 1 ? `, ${spec.stages.length} stages of windows` : '';
+  const pooled = spec.stages.some(({ entry }) => entry);
+  const stages = `, ${spec.stages.length} stages of ${pooled ? 'mask units and pooled queries' : 'windows'}`;
   return [
     `\`${name}\``,
     configName(classes, config),
     suffix ? `${prefix}, and ${suffix} behind them` : prefix,
-    layers + windows,
+    layers + (spec.stages.length > 1 ? stages : ''),
     encoderPositions(spec, sizes),
     SIZES[sizes],
     casesOf('encoder', name),

@@ -19,10 +19,10 @@ constexpr const char* kNormPositions[] = {"pre", "post", "branch"};
 constexpr const char* kMergingPositions[] = {"pre", "post"};
 constexpr const char* kMlpKinds[] = {"plain", "gated"};
 constexpr const char* kResamples[] = {"bicubic", "bicubicAntialias"};
-constexpr const char* kRemainders[] = {"drop", "pad"};
+constexpr const char* kTilings[] = {"drop", "pad", "overlap"};
 constexpr const char* kStatesAfter[] = {"layer", "stage"};
 constexpr const char* kSmallMaps[] = {"still", "moved"};
-constexpr const char* kSpans[] = {"all", "window"};
+constexpr const char* kSpans[] = {"all", "window", "unit"};
 constexpr const char* kSimilarities[] = {"dot", "cosine"};
 constexpr const char* kWindowBiases[] = {"table", "mlp"};
 constexpr const char* kPositions[] = {"none", "grid", "rotary", "waves"};
@@ -38,7 +38,9 @@ std::optional<spec::TensorRef> readOptionalRef(const Reader& r, const char* name
 }
 
 spec::AttentionSpan readSpan(const Reader& r) {
-  if (readEnum<int>(r, "kind", kSpans) == 0) {
+  const int kind = readEnum<int>(r, "kind", kSpans);
+  if (kind == 2) return spec::UnitSpan{r.number("scale"), r.integer("tokens")};
+  if (kind == 0) {
     spec::AllSpan all{r.number("scale"), std::nullopt};
     if (r.has("bias")) {
       const Reader b = r.object("bias");
@@ -81,6 +83,10 @@ spec::EncoderMlp readEncoderMlp(const Reader& r) {
 spec::EncoderStage readStage(const Reader& r) {
   spec::EncoderStage stage;
   stage.width = r.integer("width");
+  if (r.has("entry")) {
+    const Reader e = r.object("entry");
+    stage.entry = {readLinear(e.object("projection")), e.integer("poolHeight"), e.integer("poolWidth")};
+  }
   for (const Reader& layer : r.objects("layers"))
     stage.layers.push_back({readAttention(layer.object("attention")), readNorm(layer.object("attentionNorm")),
                             readOptionalRef(layer, "attentionScale"), readEncoderMlp(layer.object("mlp")),
@@ -111,6 +117,13 @@ spec::EncoderPositions readPositions(const Reader& p) {
   }
 }
 
+spec::PatchTiling readTiling(const Reader& r) {
+  const int kind = readEnum<int>(r, "kind", kTilings);
+  if (kind < 2) return static_cast<spec::Remainder>(kind);
+  return spec::OverlappingPatches{r.integer("strideHeight"), r.integer("strideWidth"), r.integer("padHeight"),
+                                  r.integer("padWidth")};
+}
+
 spec::PatchEmbedding readEmbedding(const Reader& e) {
   spec::PatchEmbedding embedding;
   embedding.channels = e.integer("channels");
@@ -118,7 +131,11 @@ spec::PatchEmbedding readEmbedding(const Reader& e) {
   embedding.imageWidth = e.integer("imageWidth");
   embedding.patchHeight = e.integer("patchHeight");
   embedding.patchWidth = e.integer("patchWidth");
-  embedding.remainder = readEnum<spec::Remainder>(e, "remainder", kRemainders);
+  embedding.tiling = readTiling(e.object("tiling"));
+  if (e.has("cellOrder")) {
+    const Reader order = e.object("cellOrder");
+    embedding.cellOrder = {order.integer("levels"), order.integer("strideHeight"), order.integer("strideWidth")};
+  }
   embedding.projection = readLinear(e.object("projection"));
   embedding.patchNorm = readOptionalNorm(e, "patchNorm");
   for (const Reader& tokens : e.objects("prefixTokens"))
@@ -167,6 +184,12 @@ Napi::Object SpecWriter::span(const spec::AttentionSpan& value) const {
     set(bias, "gridHeight", all->bias->gridHeight);
     set(bias, "gridWidth", all->bias->gridWidth);
     o.Set("bias", bias);
+    return o;
+  }
+  if (const auto* unit = std::get_if<spec::UnitSpan>(&value)) {
+    o.Set("kind", "unit");
+    o.Set("scale", unit->scale);
+    set(o, "tokens", unit->tokens);
     return o;
   }
   const auto& window = std::get<spec::WindowSpan>(value);
@@ -219,6 +242,14 @@ Napi::Object SpecWriter::encoderLayer(const spec::EncoderLayer& layer) const {
 Napi::Object SpecWriter::stage(const spec::EncoderStage& value) const {
   Napi::Object o = make();
   set(o, "width", value.width);
+  o.Set("entry", env_.Null());
+  if (value.entry) {
+    Napi::Object entry = make();
+    entry.Set("projection", linear(value.entry->projection));
+    set(entry, "poolHeight", value.entry->poolHeight);
+    set(entry, "poolWidth", value.entry->poolWidth);
+    o.Set("entry", entry);
+  }
   o.Set("layers", list(value.layers, [this](const spec::EncoderLayer& layer) { return encoderLayer(layer); }));
   if (!value.merging) {
     o.Set("merging", env_.Null());
@@ -265,7 +296,25 @@ Napi::Object SpecWriter::embedding(const spec::PatchEmbedding& value) const {
   set(o, "imageWidth", value.imageWidth);
   set(o, "patchHeight", value.patchHeight);
   set(o, "patchWidth", value.patchWidth);
-  o.Set("remainder", label(value.remainder, kRemainders));
+  Napi::Object tiling = make();
+  if (const auto* overlap = std::get_if<spec::OverlappingPatches>(&value.tiling)) {
+    tiling.Set("kind", "overlap");
+    set(tiling, "strideHeight", overlap->strideHeight);
+    set(tiling, "strideWidth", overlap->strideWidth);
+    set(tiling, "padHeight", overlap->padHeight);
+    set(tiling, "padWidth", overlap->padWidth);
+  } else {
+    tiling.Set("kind", label(std::get<spec::Remainder>(value.tiling), kTilings));
+  }
+  o.Set("tiling", tiling);
+  o.Set("cellOrder", env_.Null());
+  if (value.cellOrder) {
+    Napi::Object order = make();
+    set(order, "levels", value.cellOrder->levels);
+    set(order, "strideHeight", value.cellOrder->strideHeight);
+    set(order, "strideWidth", value.cellOrder->strideWidth);
+    o.Set("cellOrder", order);
+  }
   o.Set("projection", linear(value.projection));
   o.Set("patchNorm", optionalNorm(value.patchNorm));
   o.Set("prefixTokens", list(value.prefixTokens, learned));

@@ -44,11 +44,18 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
 
 std::vector<plan::Grid> Model::grids(int64_t height, int64_t width) const {
   const spec::PatchEmbedding& e = spec_.encoder.embedding;
-  const bool pad = e.remainder == spec::Remainder::Pad;
-  const auto patches = [&](int64_t pixels, int64_t patch) { return (pixels + (pad ? patch - 1 : 0)) / patch; };
-  std::vector<plan::Grid> grids{{patches(height, e.patchHeight), patches(width, e.patchWidth)}};
-  while (grids.size() < spec_.encoder.stages.size())
-    grids.push_back({(grids.back().height + 1) / 2, (grids.back().width + 1) / 2});
+  const auto* overlap = std::get_if<spec::OverlappingPatches>(&e.tiling);
+  const bool pad = !overlap && std::get<spec::Remainder>(e.tiling) == spec::Remainder::Pad;
+  const auto patches = [&](int64_t pixels, int64_t step) { return (pixels + (pad ? step - 1 : 0)) / step; };
+  std::vector<plan::Grid> grids{{patches(height, overlap ? overlap->strideHeight : e.patchHeight),
+                                 patches(width, overlap ? overlap->strideWidth : e.patchWidth)}};
+  while (grids.size() < spec_.encoder.stages.size()) {
+    const plan::Grid& last = grids.back();
+    if (const auto& entry = spec_.encoder.stages[grids.size()].entry)
+      grids.push_back({last.height / entry->poolHeight, last.width / entry->poolWidth});
+    else
+      grids.push_back({(last.height + 1) / 2, (last.width + 1) / 2});
+  }
   return grids;
 }
 
@@ -94,9 +101,12 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
   const int64_t width = encoder.stages.front().width;
   const plan::TokenLayout tokens = layout(grid);
   if (const auto* positions = std::get_if<spec::GridPositions>(&encoder.embedding.positions))
-    tables.positions = plan::interpolatePositions(weights_.encoderPositions.data(), *positions, width, tokens);
+    tables.positions =
+        plan::orderRows(plan::interpolatePositions(weights_.encoderPositions.data(), *positions, width, tokens),
+                        plan::cellOrder(encoder.embedding), grid.height, grid.width);
   if (const auto* waves = std::get_if<spec::WavePositions>(&encoder.embedding.positions))
-    tables.positions = plan::wavePositions(*waves, width, tokens);
+    tables.positions = plan::orderRows(plan::wavePositions(*waves, width, tokens), plan::cellOrder(encoder.embedding),
+                                       grid.height, grid.width);
   if (const auto& positions = encoder.layerPositions)
     for (size_t layer = 1; layer < weights_.encoderLayers.size(); ++layer) {
       const int64_t begin = static_cast<int64_t>(layer - 1) * plan::positionRows(*positions) * width;

@@ -15,10 +15,12 @@ struct RelativeBias {
   int64_t gridH = 0, gridW = 0, prefix = 0;
 };
 
-// Full self-attention of an encoder: out = softmax(scale * Q K^T + bias) V per (batch, head).
+// Self-attention of an encoder: out = softmax(scale * Q K^T + bias) V per (batch, unit, head). A unit are the tokens of
+// an image whose numbers are equal modulo `units`. With a pool, query t is the largest, element by element, of those of
+// the tokens t + g * tokens / pool for g < pool.
 struct EncoderAttentionArgs {
   const float* qkv;  // [batch * tokens, 3 * heads * headDim]: q, k, v side by side, heads are consecutive slices
-  float* out;        // [batch * tokens, heads * headDim]
+  float* out;        // [batch * tokens / pool, heads * headDim]
   int64_t batch;
   int64_t tokens;
   int64_t heads;
@@ -27,6 +29,7 @@ struct EncoderAttentionArgs {
   const RelativeBias* bias = nullptr;
   // BFloat16, Int8: queries, keys, values and softmax weights may be rounded to bfloat16 before their products.
   ComputeType type = ComputeType::Float32;
+  int64_t units = 1, pool = 1;  // both 1 with a bias; units * pool divides tokens
 };
 
 // Self-attention inside the windows of a map: out = softmax(similarity + bias + mask) V per (batch, window, head), with

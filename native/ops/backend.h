@@ -81,6 +81,7 @@ class Backend {
   virtual void windowAttention(const WindowAttentionArgs&) { lacks("window attention"); }
   virtual void mergeCells(const MergeCellsArgs&) { lacks("patch merging"); }
   virtual void scaleColumns(const ScaleColumnsArgs&) { lacks("layer scale"); }
+  virtual void poolTokens(const PoolTokensArgs&) { lacks("pooled tokens"); }
   virtual void addPositions(const AddPositionsArgs&) { lacks("positions between layers"); }
   virtual void rotate(const RotateArgs&) { lacks("rotary positions"); }
   virtual void ngramAttention(const NgramAttentionArgs&) { lacks("n-gram streams"); }

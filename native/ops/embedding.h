@@ -2,18 +2,21 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/host_device.h"
+#include "ops/cell_order.h"
 #include "ops/linear.h"
 
 namespace ved::ops {
 
-// patches[b * gridH * gridW + gy * gridW + gx, c * patchH * patchW + y * patchW + x] =
-//   pixels[b, c, gy * patchH + y, gx * patchW + x], zero outside the image. A grid rounded down drops the trailing
-// pixels that do not fill a patch, one rounded up fills them up with zeros.
+// patches[b * gridH * gridW + t, c * patchH * patchW + y * patchW + x] =
+//   pixels[b, c, gy * strideH - padH + y, gx * strideW - padW + x] with (gy, gx) the cell of token t; zero outside the
+// image. A grid rounded down drops the trailing pixels that do not fill a patch, one rounded up fills them up with
+// zeros.
 struct PatchesArgs {
   const float* pixels;  // [batch, channels, height, width]
   float* patches;       // [batch * gridH * gridW, channels * patchH * patchW]
   int64_t batch, channels, height, width, patchH, patchW, gridH, gridW;
+  int64_t strideH = patchH, strideW = patchW, padH = 0, padW = 0;
+  CellOrder order = {};
 };
 
 // Four neighbouring cells side by side, zero outside the map:
@@ -22,6 +25,13 @@ struct MergeCellsArgs {
   const float* in;  // [batch * height * width, channels]
   float* out;       // [batch * ceil(height / 2) * ceil(width / 2), 4 * channels]
   int64_t batch, height, width, channels;
+};
+
+// y[b, t] = max over g < groups of x[b, g * tokens / groups + t], element by element; a NaN wins.
+struct PoolTokensArgs {
+  const float* x;  // [batch * tokens, width]
+  float* y;        // [batch * tokens / groups, width]
+  int64_t batch, tokens, groups, width;
 };
 
 // The tokens of an image b: out[b, i] = (prefixTokens | patches[b] | suffixTokens)[i] + positions[i]

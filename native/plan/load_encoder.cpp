@@ -103,7 +103,7 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
     return load.foldScales && !scale.empty() ? scale.data() : nullptr;
   };
   w.attention = {load.linear(attention.qkv), load.linear(attention.output, fold(w.attentionScale)), nullptr};
-  w.attentionNorm = load.norm(layer.attentionNorm, width);
+  w.attentionNorm = load.norm(layer.attentionNorm, attention.qkv.in);
   w.mlp = load.encoderMlp(layer.mlp, fold(w.mlpScale));
   w.mlpNorm = load.norm(layer.mlpNorm, width);
   if (load.foldScales) {
@@ -113,8 +113,8 @@ EncoderLayerWeights loadLayer(Loader& load, const spec::EncoderLayer& layer, int
   if (const auto* window = std::get_if<spec::WindowSpan>(&attention.span)) {
     w.similarityScale = loadSimilarity(load, window->similarity, attention.heads);
     w.windowBias = loadWindowBias(load, *window, attention.heads);
-  } else if (const auto& all = std::get<spec::AllSpan>(attention.span); all.bias) {
-    w.gridBias = loadGridBias(load, *all.bias, attention.heads);
+  } else if (const auto* all = std::get_if<spec::AllSpan>(&attention.span); all && all->bias) {
+    w.gridBias = loadGridBias(load, *all->bias, attention.heads);
   }
   return w;
 }
@@ -143,6 +143,7 @@ void loadEmbedding(Loader& load, const spec::PatchEmbedding& embedding, int64_t 
 void loadEncoder(Loader& load, const spec::EncoderSpec& encoder, ModelWeights& w) {
   loadEmbedding(load, encoder.embedding, encoder.stages.front().width, w);
   for (const spec::EncoderStage& stage : encoder.stages) {
+    w.entries.push_back(stage.entry ? load.linear(stage.entry->projection) : nullptr);
     for (const spec::EncoderLayer& layer : stage.layers) w.encoderLayers.push_back(loadLayer(load, layer, stage.width));
     if (const auto& merging = stage.merging) {
       const bool pre = merging->normPosition == spec::NormPosition::Pre;

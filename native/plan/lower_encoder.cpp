@@ -12,8 +12,8 @@ class EncoderLowering {
     embed();
     for (stage_ = 0; stage_ < spec_.stages.size(); ++stage_) {
       const spec::EncoderStage& stage = spec_.stages[stage_];
-      for (const spec::EncoderLayer& layer : stage.layers) {
-        encoderLayer(layer, w_.encoderLayers[layer_]);
+      for (size_t i = 0; i < stage.layers.size(); ++i) {
+        encoderLayer(stage.layers[i], w_.encoderLayers[layer_], i == 0 && stage.entry ? &*stage.entry : nullptr);
         ++layer_;
         if (spec_.statesAfter == spec::StatesAfter::Layer) b_.tap(x_);
         if (spec_.layerPositions && layer_ < w_.encoderLayers.size())
@@ -63,13 +63,35 @@ class EncoderLowering {
     if (spec_.normPosition == spec::NormPosition::Post) b_.norm(x_, x_, norm);
   }
 
-  void encoderLayer(const spec::EncoderLayer& layer, const EncoderLayerWeights& w) {
-    residual(w.attentionNorm, w.attentionScale, [&](int in) { return attention(in, layer.attention, w); });
+  void encoderLayer(const spec::EncoderLayer& layer, const EncoderLayerWeights& w, const spec::StageEntry* entry) {
+    if (entry)
+      enter(layer, w, *entry);
+    else
+      residual(w.attentionNorm, w.attentionScale, [&](int in) { return attention(in, layer.attention, w, 1); });
     residual(w.mlpNorm, w.mlpScale, [&](int in) { return mlp(in, layer.mlp, w.mlp); });
   }
 
-  int attention(int in, const spec::EncoderAttention& attention, const EncoderLayerWeights& w) {
-    const int qkv = b_.linear("qkv", in, *w.attention.qkv, Activation::Identity, rows());
+  // The first attention of a stage: x_ becomes its residual stream, made of the projected input.
+  void enter(const spec::EncoderLayer& layer, const EncoderLayerWeights& w, const spec::StageEntry& entry) {
+    const RowKind before = rowsOfStage(stage_ - 1);
+    const int64_t pool = entry.poolHeight * entry.poolWidth;
+    const int normed = b_.value("normed", spec_.stages[stage_ - 1].width, before);
+    b_.norm(x_, normed, w.attentionNorm);
+    x_ = stream(stage_);
+    if (pool == 1) {
+      b_.linearInto(normed, x_, *w_.entries[stage_]);
+    } else {
+      const int projected = b_.linear("entry", normed, *w_.entries[stage_], Activation::Identity, before);
+      b_.push(OpKind::PoolTokens, projected, x_).pool = pool;
+    }
+    const int out = attention(normed, layer.attention, w, pool);
+    if (!w.attentionScale.empty()) b_.push(OpKind::Scale, out, out).factors = w.attentionScale.data();
+    b_.add(x_, out);
+  }
+
+  int attention(int in, const spec::EncoderAttention& attention, const EncoderLayerWeights& w, int64_t pool) {
+    const RowKind read = b_.program.values[static_cast<size_t>(in)].rows;
+    const int qkv = b_.linear("qkv", in, *w.attention.qkv, Activation::Identity, read);
     if (std::holds_alternative<spec::RotaryPositions>(spec_.embedding.positions)) {
       Op& turn = b_.push(OpKind::Rotate, qkv, qkv);
       turn.heads = attention.heads;
@@ -85,9 +107,13 @@ class EncoderLowering {
       op.window = window;
       op.encoderLayer = &w;
       op.stage = stage_;
+    } else if (const auto* unit = std::get_if<spec::UnitSpan>(&attention.span)) {
+      op.scale = static_cast<float>(unit->scale);
+      op.unitTokens = unit->tokens;
     } else {
       op.scale = static_cast<float>(std::get<spec::AllSpan>(attention.span).scale);
     }
+    op.pool = pool;
     return b_.linear("attention.out", context, *w.attention.output, Activation::Identity, rows());
   }
 

@@ -107,6 +107,16 @@ std::vector<float> interpolatePositions(const float* table, const spec::GridPosi
   return out;
 }
 
+std::vector<float> orderRows(const std::vector<float>& rows, const ops::CellOrder& order, int64_t gridHeight,
+                             int64_t gridWidth) {
+  if (order.levels == 0) return rows;
+  const int64_t cells = gridHeight * gridWidth, width = static_cast<int64_t>(rows.size()) / cells;
+  std::vector<float> out(rows.size());
+  for (int64_t t = 0; t < cells; ++t)
+    std::copy_n(rows.data() + ops::cellOfToken(order, gridHeight, gridWidth, t) * width, width, out.data() + t * width);
+  return out;
+}
+
 // transformers modeling_aimv2.py, build_2d_sinusoidal_position_embedding with its halves swapped; double as there.
 std::vector<float> wavePositions(const spec::WavePositions& positions, int64_t width, const TokenLayout& layout) {
   const int64_t quarter = width / 4;

@@ -109,6 +109,8 @@ const char* kindName(OpKind kind) {
       return "encoder_attention";
     case OpKind::WindowAttention:
       return "window_attention";
+    case OpKind::PoolTokens:
+      return "pool_tokens";
     case OpKind::MergeCells:
       return "merge_cells";
     case OpKind::WriteSelfCache:

@@ -32,6 +32,7 @@ enum class OpKind : uint8_t {
   TurnPairs,  // queries, keys and perhaps values of tokens, in place
   EncoderAttention,
   WindowAttention,
+  PoolTokens,       // the largest of tokens a fixed distance apart
   MergeCells,       // four cells of a stage's map -> one of the next
   WriteSelfCache,   // k, v of the qkv buffer -> self cache
   WriteCrossCache,  // k, v of the kv buffer -> cross cache
@@ -79,6 +80,8 @@ struct Op {
   const spec::WindowSpan* window = nullptr;           // WindowAttention
   const EncoderLayerWeights* encoderLayer = nullptr;  // WindowAttention
   size_t stage = 0;                                   // WindowAttention, MergeCells: of the input
+  int64_t unitTokens = 0;                             // EncoderAttention: 0 for all tokens of an image
+  int64_t pool = 1;                                   // EncoderAttention, PoolTokens
 };
 
 struct Program {

@@ -107,8 +107,22 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
   switch (op.kind) {
     case OpKind::Patches: {
       const spec::PatchEmbedding& e = spec_.encoder.embedding;
-      backend_.patches({b.pixels, at(program, op.out, b), b.batch, e.channels, b.height, b.width, e.patchHeight,
-                        e.patchWidth, b.grids.front().height, b.grids.front().width});
+      ops::PatchesArgs args{b.pixels,
+                            at(program, op.out, b),
+                            b.batch,
+                            e.channels,
+                            b.height,
+                            b.width,
+                            e.patchHeight,
+                            e.patchWidth,
+                            b.grids.front().height,
+                            b.grids.front().width};
+      if (const auto* overlap = std::get_if<spec::OverlappingPatches>(&e.tiling)) {
+        args.strideH = overlap->strideHeight, args.strideW = overlap->strideWidth;
+        args.padH = overlap->padHeight, args.padW = overlap->padWidth;
+      }
+      args.order = cellOrder(e);
+      backend_.patches(args);
       break;
     }
     case OpKind::AssembleTokens: {
@@ -185,6 +199,10 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
                           turned.rows, turned.turns == spec::Turns::Keys ? 2 : 3});
       break;
     }
+    case OpKind::PoolTokens:
+      backend_.poolTokens({at(program, op.in, b), at(program, op.out, b), b.batch, rows(program, op.in, b) / b.batch,
+                           op.pool, width(op.out)});
+      break;
     case OpKind::MergeCells: {
       const Grid& grid = b.grids[op.stage];
       backend_.mergeCells(
@@ -279,8 +297,10 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   const size_t layer = static_cast<size_t>(op.layer);
   if (op.kind == OpKind::EncoderAttention) {
     const ops::RelativeBias bias = b.biases ? (*b.biases)[layer].view() : ops::RelativeBias{};
-    backend_.encoderAttention({in, at(program, op.out, b), b.batch, b.tokens / b.batch, op.heads, op.headDim, op.scale,
-                               b.biases ? &bias : nullptr, weights_.type});
+    const int64_t tokens = rows(program, op.in, b) / b.batch;
+    backend_.encoderAttention({in, at(program, op.out, b), b.batch, tokens, op.heads, op.headDim, op.scale,
+                               b.biases ? &bias : nullptr, weights_.type, op.unitTokens ? tokens / op.unitTokens : 1,
+                               op.pool});
     return;
   }
   if (op.kind == OpKind::WriteSelfCache) {

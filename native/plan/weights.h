@@ -79,7 +79,8 @@ struct ModelWeights {
   std::vector<float> encoderPositions;             // [positions.prefix + gridH * gridW + positions.suffix, width]
   std::vector<float> layerPositions;               // tables of the same form: one per layer but the first, or none
   std::vector<EncoderLayerWeights> encoderLayers;  // of all stages
-  std::vector<MergingWeights> mergings;            // one per stage but the last
+  std::vector<MergingWeights> mergings;            // one per stage but the last, or none
+  std::vector<LinearPtr> entries;                  // projections, one per stage; nullptr: no entry
   std::optional<NormWeights> encoderFinalNorm;
   LinearPtr projection;
   std::vector<float> tokenTable;        // [V, width]; empty: the head holds it
@@ -119,6 +120,15 @@ std::vector<float> interpolatePositions(const float* table, const spec::GridPosi
 inline int64_t positionRows(const spec::GridPositions& grid) {
   return grid.prefix + grid.gridHeight * grid.gridWidth + grid.suffix;
 }
+
+inline ops::CellOrder cellOrder(const spec::PatchEmbedding& embedding) {
+  if (!embedding.cellOrder) return {};
+  return {embedding.cellOrder->levels, embedding.cellOrder->strideHeight, embedding.cellOrder->strideWidth};
+}
+
+// Rows of cells in row-major order -> in the order of their tokens. rows: [gridHeight * gridWidth, width].
+std::vector<float> orderRows(const std::vector<float>& rows, const ops::CellOrder& order, int64_t gridHeight,
+                             int64_t gridWidth);
 
 // Computed positions of the cells, zero rows for all other tokens: [layout.tokens(), width].
 std::vector<float> wavePositions(const spec::WavePositions& positions, int64_t width, const TokenLayout& layout);

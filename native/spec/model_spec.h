@@ -101,7 +101,11 @@ struct WindowSpan {
   Similarity similarity;
   WindowBias bias;
 };
-using AttentionSpan = std::variant<AllSpan, WindowSpan>;
+struct UnitSpan {
+  double scale = 1;
+  int64_t tokens = 0;
+};
+using AttentionSpan = std::variant<AllSpan, WindowSpan, UnitSpan>;
 
 struct EncoderAttention {
   int64_t heads = 0, headDim = 0;
@@ -124,8 +128,14 @@ struct PatchMerging {
   Linear reduction;
 };
 
+struct StageEntry {
+  Linear projection;
+  int64_t poolHeight = 1, poolWidth = 1;
+};
+
 struct EncoderStage {
   int64_t width = 0;
+  std::optional<StageEntry> entry;
   std::vector<EncoderLayer> layers;
   std::optional<PatchMerging> merging;
 };
@@ -151,9 +161,19 @@ struct LearnedTokens {
 };
 
 enum class Remainder : uint8_t { Drop, Pad };
+struct OverlappingPatches {
+  int64_t strideHeight = 0, strideWidth = 0, padHeight = 0, padWidth = 0;
+};
+using PatchTiling = std::variant<Remainder, OverlappingPatches>;
+
+struct UnrolledCells {
+  int64_t levels = 0, strideHeight = 1, strideWidth = 1;
+};
+
 struct PatchEmbedding {
   int64_t channels = 0, imageHeight = 0, imageWidth = 0, patchHeight = 0, patchWidth = 0;
-  Remainder remainder = Remainder::Drop;
+  PatchTiling tiling;
+  std::optional<UnrolledCells> cellOrder;
   Linear projection;
   std::optional<Norm> patchNorm;
   std::vector<LearnedTokens> prefixTokens, suffixTokens;

@@ -23,14 +23,14 @@ double bf16Tolerance(int64_t headDim, float scale) {
 }
 
 void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads, int64_t headDim, uint64_t seed,
-                  ComputeType type = ComputeType::Float32) {
+                  ComputeType type = ComputeType::Float32, int64_t units = 1, int64_t pool = 1) {
   Random random(seed);
   const int64_t width = heads * headDim;
   Guarded qkv(static_cast<size_t>(batch * tokens * 3 * width), random, 2.0f);
-  Guarded out(static_cast<size_t>(batch * tokens * width));
+  Guarded out(static_cast<size_t>(batch * tokens / pool * width));
   std::vector<float> want(out.size());
   const float scale = 1.0f / std::sqrt(static_cast<float>(headDim));
-  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale, nullptr, type};
+  EncoderAttentionArgs a{qkv.data(), want.data(), batch, tokens, heads, headDim, scale, nullptr, type, units, pool};
   makeReferenceBackend()->encoderAttention(a);
   a.out = out.data();
   backend.encoderAttention(a);
@@ -172,6 +172,40 @@ VED_TEST(encoder_attention_every_size) {
       checkEncoder(*backend, 1, 197, 3, 64, 7, type);
       checkEncoder(*backend, 1, 577, 1, 80, 8, type);
     }
+  }
+}
+
+VED_TEST(encoder_attention_of_units_and_pooled_queries) {
+  for (const auto& [target, type] : targetsAndTypes()) {
+    const auto backend = target.make(2);
+    uint64_t seed = 1;
+    for (const int64_t units : {1, 2, 5})
+      for (const int64_t pool : {1, 2, 4})
+        for (const int64_t perUnit : {1, 3, 9, 17}) {
+          const int64_t tokens = units * pool * perUnit;
+          for (const int64_t headDim : {1, 7, 16, 33})
+            checkEncoder(*backend, 2, tokens, 3, headDim, seed++, type, units, pool);
+        }
+  }
+}
+
+// A unit is an image of its own; a pooled query is one that holds the largest values.
+VED_TEST(encoder_attention_units_by_hand) {
+  const auto backend = makeReferenceBackend();
+  const int64_t units = 2, tokens = 8, width = 3;
+  Random random(4);
+  std::vector<float> qkv(tokens * 3 * width), one(4 * 3 * width), got(4 * width), whole(4 * width);
+  random.fill(qkv.data(), qkv.size());
+  backend->encoderAttention(
+      {qkv.data(), got.data(), 1, tokens, 1, width, 0.7f, nullptr, ComputeType::Float32, units, 2});
+  for (int64_t unit = 0; unit < units; ++unit) {
+    for (int64_t t = 0; t < 4; ++t) {
+      std::copy_n(&qkv[(t * units + unit) * 3 * width], 3 * width, &one[t * 3 * width]);
+      for (int64_t d = 0; t >= 2 && d < width; ++d)
+        one[(t - 2) * 3 * width + d] = std::max(one[(t - 2) * 3 * width + d], one[t * 3 * width + d]);
+    }
+    backend->encoderAttention({one.data(), whole.data(), 1, 4, 1, width, 0.7f});
+    for (int64_t t = 0; t < 2; ++t) CHECK(sameBits(&got[(t * units + unit) * width], &whole[t * width], width));
   }
 }
 

@@ -38,6 +38,80 @@ VED_TEST(patches_reference_by_hand) {
   CHECK(out == want);
 }
 
+// Overlapping patches over the edges of the image, their cells unrolled.
+VED_TEST(patches_overlapping_equal_reference) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
+    for (int64_t patch = 1; patch <= 7; ++patch)
+      for (const CellOrder order : {CellOrder{}, CellOrder{1, 2, 3}, CellOrder{2, 2, 1}}) {
+        Random random(static_cast<uint64_t>(patch));
+        PatchesArgs a{nullptr, nullptr, 2, 3, 9, 13, patch, patch + 1, 8, 6};
+        a.strideH = 1, a.strideW = 2, a.padH = patch / 2, a.padW = patch / 3, a.order = order;
+        Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
+        const size_t n = static_cast<size_t>(a.batch * a.gridH * a.gridW * 3 * a.patchH * a.patchW);
+        Guarded got(n), want(n);
+        a.pixels = pixels.data(), a.patches = got.data();
+        backend->patches(a);
+        a.patches = want.data();
+        makeReferenceBackend()->patches(a);
+        CHECK(sameBits(got.data(), want.data(), n));
+        CHECK(got.intact() && want.intact());
+      }
+  }
+}
+
+// Hand-computed: an image of 2 x 2 pixels in a frame of zeros, patches of 3 x 3 one pixel apart.
+VED_TEST(patches_overlapping_by_hand) {
+  const std::vector<float> pixels = {1, 2, 3, 4};
+  std::vector<float> out(36);
+  PatchesArgs a{pixels.data(), out.data(), 1, 1, 2, 2, 3, 3, 2, 2};
+  a.strideH = a.strideW = a.padH = a.padW = 1;
+  makeReferenceBackend()->patches(a);
+  const std::vector<float> want = {0, 0, 0, 0, 1, 2, 0, 3, 4, 0, 0, 0, 1, 2, 0, 3, 4, 0,
+                                   0, 1, 2, 0, 3, 4, 0, 0, 0, 1, 2, 0, 3, 4, 0, 0, 0, 0};
+  CHECK(out == want);
+}
+
+// 4 x 4 cells in two levels of 2 x 2: blocks of one cell each remain, the places inside come first; one level of 2 x 1
+// in 4 x 3 cells: even rows, then odd ones.
+VED_TEST(cell_order_by_hand) {
+  const int64_t twice[] = {0, 2, 8, 10, 1, 3, 9, 11, 4, 6, 12, 14, 5, 7, 13, 15};
+  const int64_t rows[] = {0, 1, 2, 6, 7, 8, 3, 4, 5, 9, 10, 11};
+  for (int64_t t = 0; t < 16; ++t) {
+    CHECK_EQ(cellOfToken({1, 2, 2}, 4, 4, t), twice[t]);
+    CHECK_EQ(cellOfToken({2, 2, 2}, 4, 4, t), twice[t]);
+    CHECK_EQ(cellOfToken({0, 2, 2}, 4, 4, t), t);
+  }
+  for (int64_t t = 0; t < 12; ++t) CHECK_EQ(cellOfToken({1, 2, 1}, 4, 3, t), rows[t]);
+  std::vector<int> seen(8 * 18);
+  for (int64_t t = 0; t < 8 * 18; ++t) ++seen[static_cast<size_t>(cellOfToken({2, 2, 3}, 8, 18, t))];
+  for (const int count : seen) CHECK_EQ(count, 1);
+}
+
+VED_TEST(pool_tokens_equal_reference) {
+  for (const Target& target : targets()) {
+    const auto backend = target.make(2);
+    for (int64_t width = 1; width <= 70; ++width)
+      for (const int64_t groups : {1, 2, 4}) {
+        Random random(static_cast<uint64_t>(width));
+        const int64_t batch = 3, tokens = 3 * groups;
+        Guarded x(static_cast<size_t>(batch * tokens * width), random);
+        x[x.size() - 1] = std::nanf("");
+        Guarded got(static_cast<size_t>(batch * 3 * width)), want(got.size());
+        backend->poolTokens({x.data(), got.data(), batch, tokens, groups, width});
+        makeReferenceBackend()->poolTokens({x.data(), want.data(), batch, tokens, groups, width});
+        for (size_t i = 0; i + 1 < got.size(); ++i) CHECK_EQ(got[i], want[i]);
+        CHECK(std::isnan(got[got.size() - 1]) && std::isnan(want[want.size() - 1]));
+        CHECK(got.intact() && want.intact());
+      }
+    const float x[] = {1, -2, 3, -4, 5, -6, 7, -8};
+    float y[4];
+    backend->poolTokens({x, y, 1, 4, 2, 2});  // tokens 0 and 2, tokens 1 and 3
+    const float want[] = {5, -2, 7, -4};
+    for (int i = 0; i < 4; ++i) CHECK_EQ(y[i], want[i]);
+  }
+}
+
 VED_TEST(assemble_and_embed_equal_reference) {
   for (const Target& target : targets()) {
     const auto backend = target.make(2);

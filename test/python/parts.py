@@ -36,6 +36,9 @@ ENCODERS = {
     "YolosForObjectDetection": lambda: tf.YolosForObjectDetection(
         tf.YolosConfig(num_detection_tokens=3, num_labels=7, **IMAGE | dict(image_size=[20, 15]))
     ),
+    "HieraForImageClassification": lambda: tf.HieraForImageClassification(
+        tf.HieraConfig(image_size=[32, 32], embed_dim=6, depths=[1, 1], num_query_pool=1, num_heads=[1, 2], num_labels=7)
+    ),
     "Aimv2VisionModel": lambda: tf.Aimv2VisionModel(tf.Aimv2VisionConfig(**IMAGE)),
     "Dinov2Model": lambda: tf.Dinov2Model(tf.Dinov2Config(**IMAGE)),
 }

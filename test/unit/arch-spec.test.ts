@@ -193,7 +193,8 @@ const refuses = (name: string, edit: (encoder: EncoderSpec) => unknown) => (t: E
   edit(built.spec.encoder);
   t.throws(() => validateModelSpec(built.spec, built.source), { instanceOf: ConfigError, code: 'INVALID_SPEC' });
 };
-const span = (encoder: EncoderSpec, layer = 0) => encoder.stages[0]!.layers[layer]!.attention.span;
+const span = (encoder: EncoderSpec, layer = 0, stage = 0) => encoder.stages[stage]!.layers[layer]!.attention.span;
+const UNROLLED = { levels: 1, strideHeight: 1, strideWidth: 1 };
 const DAMAGE: [string, string, (encoder: EncoderSpec) => unknown][] = [
   ['a window of no cells', 'swin-gpt2', (encoder) => Object.assign(span(encoder), { side: 0 })],
   ['a window of too many', 'swin-gpt2', (encoder) => Object.assign(span(encoder), { side: 257 })],
@@ -241,6 +242,20 @@ const DAMAGE: [string, string, (encoder: EncoderSpec) => unknown][] = [
     (encoder) => (encoder.embedding.suffixTokens = encoder.embedding.prefixTokens),
   ],
   ['waves of no base', 'aimv2-native-gpt2', (encoder) => Object.assign(encoder.embedding.positions, { base: 0 })],
+  ['an entry into the first stage', 'hiera-gpt2', (encoder) => (encoder.stages[0]!.entry = encoder.stages[1]!.entry)],
+  ['a stage without an entry', 'hiera-gpt2', (encoder) => (encoder.stages[1]!.entry = null)],
+  ['an entry of another width', 'hiera-gpt2', (encoder) => (encoder.stages[2]!.entry = encoder.stages[1]!.entry)],
+  ['a pool of other blocks', 'hiera-gpt2', (encoder) => (encoder.stages[1]!.entry!.poolWidth = 2)],
+  ['pooled rows', 'hiera-gpt2', (encoder) => (encoder.embedding.cellOrder = null)],
+  ['more pools than levels', 'hiera-gpt2', (encoder) => (encoder.embedding.cellOrder!.levels = 1)],
+  ['half a pooled query', 'hiera-gpt2', (encoder) => Object.assign(span(encoder, 0, 1), { tokens: 15 })],
+  ['a unit of nothing', 'hiera-gpt2', (encoder) => Object.assign(span(encoder), { tokens: 0 })],
+  ['unrolled windows', 'swin-gpt2', (encoder) => (encoder.embedding.cellOrder = UNROLLED)],
+  ['unrolled cells beside a bias of the grid', 'beit-gpt2', (encoder) => (encoder.embedding.cellOrder = UNROLLED)],
+  ['unrolled cells that are turned', 'dinov3-gpt2', (encoder) => (encoder.embedding.cellOrder = UNROLLED)],
+  ['unrolled cells beside a class token', 'dinov2-gpt2', (encoder) => (encoder.embedding.cellOrder = UNROLLED)],
+  ['patches without a stride', 'hiera-gpt2', (encoder) => Object.assign(encoder.embedding.tiling, { strideWidth: 0 })],
+  ['a frame wider than a patch', 'hiera-gpt2', (encoder) => Object.assign(encoder.embedding.tiling, { padHeight: 3 })],
   ['a negative epsilon', 'aimv2-bart', (encoder) => (encoder.finalNorm!.eps = -1)],
   [
     'a weight of another width',
@@ -283,6 +298,14 @@ test('what transformers cannot run is refused with its key', (t) => {
     ['yolos-gpt2', 'patch_size', [3, 3], ConfigError],
     ['yolos-gpt2', 'num_detection_tokens', 0, ConfigError],
     ['aimv2-native-gpt2', 'hidden_size', 10, UnsupportedError],
+    ['hiera-gpt2', 'image_size', [8, 32], UnsupportedError],
+    ['hiera-gpt2', 'image_size', [17, 17], UnsupportedError],
+    ['hiera-gpt2', 'embed_dim_multiplier', 1, UnsupportedError],
+    ['hiera-gpt2', 'masked_unit_size', [4, 2], ConfigError],
+    ['hiera-gpt2', 'masked_unit_attention', [true], ConfigError],
+    ['hiera-gpt2', 'num_heads', [2], ConfigError],
+    ['hiera-gpt2', 'num_query_pool', 4, ConfigError],
+    ['hiera-gpt2', 'patch_size', [3, 3, 3], ConfigError],
   ] as const;
   for (const [name, key, value, instanceOf] of edits) {
     const json = readJson(name);

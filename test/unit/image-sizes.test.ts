@@ -56,6 +56,18 @@ test('a map smaller than a window that may not be padded is refused', async (t) 
   }
 });
 
+test('an image is refused of which pooled cells or units would be cut', async (t) => {
+  t.is(await tokens('hiera-gpt2', 16, 24, true), 2 * 12);
+  for (const [height, width, message] of [
+    [16, 17, /one per whole stride/],
+    [24, 16, /a multiple of 8×1 cells, not 12×8/],
+    [16, 18, /whole units of 16 tokens in stage 0, not 72/],
+  ] as const) {
+    const cut = { instanceOf: ImageError, code: 'WRONG_IMAGE_SIZE', message };
+    await t.throwsAsync(tokens('hiera-gpt2', height, width, true), cut);
+  }
+});
+
 test('less than a patch is refused', async (t) => {
   const none = { instanceOf: ImageError, code: 'WRONG_IMAGE_SIZE', message: /at least one patch/ };
   await t.throwsAsync(tokens('dinov2-gpt2', 2, 12), none);

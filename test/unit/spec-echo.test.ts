@@ -70,6 +70,7 @@ for (const name of [
   'yolos-gpt2',
   'aimv2-native-gpt2',
   'vit-prophetnet',
+  'hiera-gpt2',
 ]) {
   test(`${name}: a malformed value anywhere is refused with its path`, async (t) => {
     const spec = await specOf(name);

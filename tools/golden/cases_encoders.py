@@ -192,6 +192,17 @@ CASES = {
         unused=["mask_token", "register_tokens"],
         seed=2,
     ),
+    # mask units, pooled queries in units and of the whole image, a stage that is entered without pooling, oblong strides
+    "hiera-gpt2": encoder(
+        "hiera",
+        dict(image_size=[16, 16], patch_size=[3, 3], patch_stride=[2, 2], patch_padding=[1, 1], num_channels=1, embed_dim=6)
+        | dict(depths=[1, 2, 1, 1], num_heads=[2, 3, 1, 2], embed_dim_multiplier=1.5, mlp_ratio=1.3, num_query_pool=2)
+        | dict(query_stride=[2, 1], masked_unit_size=[8, 2], masked_unit_attention=[True, False, False, True])
+        | dict(layer_norm_eps=1e-3),
+        decoder=gpt2(n_layer=1),
+        interpolate=[[16, 24]],
+        seed=518,
+    ),
     # no class token
     "ijepa-roberta": plain(
         "ijepa",

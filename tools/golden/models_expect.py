@@ -113,7 +113,7 @@ def expect_forward(model, name, inputs, default, tensors):
     everything = name == "ids"
     inputs = {"pixel_values": default} | inputs
     with torch.no_grad():
-        out = model(**inputs, output_hidden_states=True, output_attentions=True)
+        out = model(**inputs, output_hidden_states=everything, output_attentions=everything)
     for key in ("decoder_input_ids", "decoder_attention_mask", "labels"):
         if key in inputs:
             entry[camel(key)] = inputs[key].tolist()

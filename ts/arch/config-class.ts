@@ -41,9 +41,9 @@ export const sides = (fallback: number): Field<number | readonly [number, number
     Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : whole(v, 1, 65536),
   );
 /** Always [height, width]. */
-export const bothSides = (fallback: readonly [number, number]): Field<readonly [number, number]> =>
-  field(fallback, 'two whole numbers from 1 to 65536', (v) =>
-    Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, 1, 65536)) : false,
+export const bothSides = (fallback: readonly [number, number], low = 1): Field<readonly [number, number]> =>
+  field(fallback, `two whole numbers from ${low} to 65536`, (v) =>
+    Array.isArray(v) ? v.length === 2 && v.every((side) => whole(side, low, 65536)) : false,
   );
 /** One side, for height and width alike. */
 export const side = (fallback: number) => size(fallback, 65536);
@@ -76,6 +76,11 @@ export const optionalNumber = (): Field<number | null> => ({
   float: true,
 });
 export const flag = (fallback: boolean) => field(fallback, 'true or false', (v) => typeof v === 'boolean');
+/** One answer per stage. */
+export const flags = (fallback: readonly boolean[]): Field<readonly boolean[]> =>
+  field(fallback, 'a list of 1 to 16 of true and false', (v) =>
+    Array.isArray(v) ? v.length >= 1 && v.length <= 16 && v.every((item) => typeof item === 'boolean') : false,
+  );
 export const text = (fallback: string) => field(fallback, 'a string', (v) => typeof v === 'string');
 export const optionalText = (): Field<string | null> =>
   field(null as string | null, 'null or a string', (v) => v === null || typeof v === 'string');

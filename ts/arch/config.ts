@@ -32,6 +32,7 @@ export { CLIPVisionConfig } from './encoders/clip-vision';
 export { DeiTConfig } from './encoders/deit';
 export { Dinov2Config, Dinov2WithRegistersConfig } from './encoders/dinov2';
 export { DINOv3ViTConfig } from './encoders/dinov3-vit';
+export { HieraConfig } from './encoders/hiera-config';
 export { IJepaConfig } from './encoders/ijepa';
 export { SiglipVisionConfig } from './encoders/siglip-vision';
 export { DonutSwinConfig, SwinConfig } from './encoders/swin';

@@ -26,6 +26,7 @@ import { clipVision } from './encoders/clip-vision';
 import { deit } from './encoders/deit';
 import { dinov2, dinov2WithRegisters } from './encoders/dinov2';
 import { dinov3ViT } from './encoders/dinov3-vit';
+import { hiera } from './encoders/hiera';
 import { ijepa } from './encoders/ijepa';
 import { siglipVision } from './encoders/siglip-vision';
 import { donutSwin, swin } from './encoders/swin';
@@ -53,6 +54,7 @@ export const encoders = {
   swin,
   'donut-swin': donutSwin,
   swinv2,
+  hiera,
 } as unknown as Registry<EncoderArchitecture>;
 export const decoders = {
   ...{ bart, bert, blenderbot, camembert, distilbert, electra, ernie, gpt2, marian, mbart, mvp, pegasus, plbart },
@@ -77,7 +79,6 @@ export const refusedEncoders: Readonly<Record<string, string>> = {
   swin2sr: 'transformers cannot run it in front of a decoder',
   vit_mae: 'it hides three quarters of the patches at random, also in evaluation',
   layoutlmv3: 'it reads words and boxes besides pixels',
-  hiera: 'masked units and pooled queries are not supported',
 };
 
 /** Decoders of transformers that stay out, and why. */

@@ -3,6 +3,7 @@ import type { ImageSizes } from '../arch/architecture';
 import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
 import { ConfigError, ImageError, OptionError, UnsupportedError } from '../errors';
 import type { CudaReport, NativeLoadOptions } from '../native/contract';
+import { imageMisfit } from '../spec/image-fit';
 import type { ModelSpec } from '../spec/model-spec';
 
 /** Row-major; pixel values are [batch, channels, height, width]. */
@@ -136,33 +137,8 @@ export function checkPixels(pixels: Tensor, spec: ModelSpec, sizes: ImageSizes, 
       `pixelValues: expected ${imageHeight}×${imageWidth} pixels, got ${h}×${w}; ${hint}`,
     );
   }
-  checkSmallest(h, w, spec.encoder);
-}
-
-/** At least one patch, and no map smaller than a window where windows may not be padded to more than one. */
-function checkSmallest(h: number, w: number, { embedding, stages }: ModelSpec['encoder']): void {
-  const { patchHeight, patchWidth, remainder } = embedding;
-  const round = remainder === 'pad' ? Math.ceil : Math.floor;
-  let rows = round(h / patchHeight);
-  let columns = round(w / patchWidth);
-  if (rows < 1 || columns < 1) {
-    throw new ImageError(
-      'WRONG_IMAGE_SIZE',
-      `pixelValues: expected at least one patch of ${patchHeight}×${patchWidth} pixels, got ${h}×${w}`,
-    );
-  }
-  for (const [index, { layers }] of stages.entries()) {
-    for (const { span } of layers.map(({ attention }) => attention)) {
-      if (span.kind === 'all' || span.smallMap === 'moved' || Math.min(rows, columns) >= span.side) continue;
-      const windows = `windows of ${span.side}×${span.side} in stage ${index}`;
-      throw new ImageError(
-        'WRONG_IMAGE_SIZE',
-        `pixelValues: expected an image whose map fills ${windows}, got ${h}×${w}, a map of ${rows}×${columns}`,
-      );
-    }
-    rows = Math.ceil(rows / 2);
-    columns = Math.ceil(columns / 2);
-  }
+  const misfit = imageMisfit(spec.encoder, h, w);
+  if (misfit) throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected ${misfit}, got ${h}×${w} pixels`);
 }
 
 export function checkTensor(tensor: Tensor, rank: number, name: string): void {

@@ -149,8 +149,15 @@ export interface WindowSpan {
   bias: WindowBias;
 }
 
+/** A unit: the tokens whose numbers are equal modulo the number of tokens divided by `tokens`, `tokens` of them. */
+export interface UnitSpan {
+  kind: 'unit';
+  scale: number;
+  tokens: number;
+}
+
 /** Who sees whom. */
-export type AttentionSpan = { kind: 'all'; scale: number; bias: GridBias | null } | WindowSpan;
+export type AttentionSpan = { kind: 'all'; scale: number; bias: GridBias | null } | WindowSpan | UnitSpan;
 
 /** `qkv` stacks query, key and value, each heads · headDim wide. */
 export interface EncoderAttention {
@@ -181,8 +188,20 @@ export interface PatchMerging {
   reduction: Linear;
 }
 
+/**
+ * How the first layer of a stage takes over from the stage before, whose width its norm and `qkv` read. The residual is
+ * `projection` of the normed input. Of poolHeight · poolWidth cells, residual and queries keep the largest value of each channel.
+ */
+export interface StageEntry {
+  projection: Linear;
+  poolHeight: number;
+  poolWidth: number;
+}
+
+/** Between two stages stands either a merging or an entry. */
 export interface EncoderStage {
   width: number;
+  entry: StageEntry | null;
   layers: EncoderLayer[];
   merging: PatchMerging | null;
 }
@@ -227,14 +246,33 @@ export interface LearnedTokens {
   count: number;
 }
 
+/**
+ * Where patches lie. Side by side: pixels that do not fill one are dropped (`drop`) or filled up with zeros (`pad`). `overlap`: one
+ * per stride, from `-pad` on, with zeros around the image; there must be as many as the image has whole strides.
+ */
+export type PatchTiling =
+  | { kind: 'drop' | 'pad' }
+  | { kind: 'overlap'; strideHeight: number; strideWidth: number; padHeight: number; padWidth: number };
+
+/**
+ * Cells are not in row-major order: those at one place of all blocks of strideHeight × strideWidth come together, and the blocks are
+ * ordered in the same way, `levels` times. Tokens that are pooled then lie a fixed distance apart.
+ */
+export interface UnrolledCells {
+  levels: number;
+  strideHeight: number;
+  strideWidth: number;
+}
+
 export interface PatchEmbedding {
   channels: number;
   imageHeight: number;
   imageWidth: number;
   patchHeight: number;
   patchWidth: number;
-  /** Pixels that do not fill a patch: dropped, or filled up with zeros. */
-  remainder: 'drop' | 'pad';
+  tiling: PatchTiling;
+  /** Null: row-major. */
+  cellOrder: UnrolledCells | null;
   projection: Linear;
   /** Of the patches alone, before anything is added. */
   patchNorm: Norm | null;

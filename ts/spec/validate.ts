@@ -1,9 +1,9 @@
 /** Checks a whole spec against its tensors, knowing nothing of the architecture that wrote it. */
-import { ConfigError } from '../errors';
+import { equal, fail, finite, MAX_SIZE, positive, size, within } from './checks';
 import type * as m from './model-spec';
 
-const MAX_SIZE = 2 ** 24;
 const MAX_LAYERS = 1000;
+const MAX_LEVELS = 16;
 /** Scores of one window and head are held at once: side⁴ floats at most. */
 const MAX_WINDOW = 256;
 const MAX_STREAMS = 64;
@@ -32,7 +32,7 @@ class Validator {
   #encoder(encoder: m.EncoderSpec): void {
     size(encoder.stages.length, 'encoder.stages', MAX_LAYERS);
     this.#patches(encoder.embedding, size(encoder.stages[0]!.width, 'encoder.stages[0].width'));
-    encoder.stages.forEach((stage, index) => this.#stage(stage, encoder.stages[index + 1], `encoder.stages[${index}]`));
+    encoder.stages.forEach((_, index) => this.#stage(encoder.stages, index, `encoder.stages[${index}]`));
     const width = encoder.stages.at(-1)!.width;
     equal(encoder.hiddenSize, width, 'encoder.hiddenSize');
     if (encoder.finalNorm) this.#norm(encoder.finalNorm, 'encoder.finalNorm', width);
@@ -46,6 +46,7 @@ class Validator {
     );
     if (biased && encoder.embedding.suffixTokens.length > 0)
       fail('encoder.embedding.suffixTokens', 'none with biases of a grid', 'some');
+    this.#cellOrder(encoder);
     if (encoder.layerPositions) this.#layerPositions(encoder, encoder.layerPositions);
   }
 
@@ -69,26 +70,70 @@ class Validator {
     if (embedding.suffixTokens.length) fail('encoder.embedding.suffixTokens', 'none with rotary positions', 'some');
   }
 
-  #stage(stage: m.EncoderStage, next: m.EncoderStage | undefined, at: string): void {
+  #stage(stages: readonly m.EncoderStage[], index: number, at: string): void {
+    const [before, stage, next] = [stages[index - 1], stages[index]!, stages[index + 1]];
     const width = size(stage.width, `${at}.width`);
     size(stage.layers.length, `${at}.layers`, MAX_LAYERS);
-    stage.layers.forEach((layer, index) => this.#encoderLayer(layer, `${at}.layers[${index}]`, width));
-    const { merging } = stage;
-    if ((merging === null) !== (next === undefined)) fail(`${at}.merging`, next ? 'one' : 'null', merging);
+    const { entry, merging } = stage;
+    const pool = entry ? this.#entry(entry, `${at}.entry`, before, width) : 1;
+    stage.layers.forEach((layer, place) => {
+      const takesOver = place === 0 && entry && before;
+      this.#encoderLayer(layer, `${at}.layers[${place}]`, width, takesOver ? before.width : width);
+      if (!takesOver) return;
+      const { span } = layer.attention;
+      if (span.kind === 'window') fail(`${at}.layers[0].attention.span`, 'no windows with an entry', span.kind);
+      if (span.kind === 'unit' && span.tokens % pool)
+        fail(`${at}.layers[0].attention.span.tokens`, `a multiple of ${pool}`, span.tokens);
+    });
+    const merged = next !== undefined && !next.entry;
+    if ((merging !== null) !== merged) fail(`${at}.merging`, merged ? 'one' : 'null', merging);
     if (!merging || !next) return;
     this.#linear(merging.reduction, `${at}.merging.reduction`, 4 * width, next.width);
     this.#norm(merging.norm, `${at}.merging.norm`, merging.normPosition === 'pre' ? 4 * width : next.width);
   }
 
-  #encoderLayer(layer: m.EncoderLayer, at: string, width: number): void {
+  /** The number of tokens that become one. */
+  #entry(entry: m.StageEntry, at: string, before: m.EncoderStage | undefined, width: number): number {
+    if (!before) return fail(at, 'null in the first stage', 'one');
+    this.#linear(entry.projection, `${at}.projection`, before.width, width);
+    return size(size(entry.poolHeight, `${at}.poolHeight`) * size(entry.poolWidth, `${at}.poolWidth`), at);
+  }
+
+  /** Cells out of their rows serve only what asks for no neighbours; pooled cells must lie in such an order. */
+  #cellOrder({ embedding, normPosition, stages, layerPositions }: m.EncoderSpec): void {
+    const { cellOrder, positions } = embedding;
+    const at = 'encoder.embedding.cellOrder';
+    let pooled = 0;
+    for (const { entry, layers, merging } of stages) {
+      if (entry && normPosition !== 'pre') fail('encoder.normPosition', 'pre with an entry', normPosition);
+      if (entry && entry.poolHeight * entry.poolWidth > 1) {
+        pooled += 1;
+        equal(entry.poolHeight, cellOrder?.strideHeight ?? 1, `${at} of pooled cells: poolHeight`);
+        equal(entry.poolWidth, cellOrder?.strideWidth ?? 1, `${at} of pooled cells: poolWidth`);
+      }
+      if (!cellOrder) continue;
+      const spatial = layers.some(
+        ({ attention: { span } }) => span.kind === 'window' || (span.kind === 'all' && span.bias),
+      );
+      if (spatial || merging) fail(at, 'null with windows, biases or merged cells', 'one');
+    }
+    if (!cellOrder) return;
+    const levels = size(cellOrder.levels, `${at}.levels`, MAX_LEVELS);
+    if (levels < pooled) fail(`${at}.levels`, `at least ${pooled}`, levels);
+    for (const key of ['strideHeight', 'strideWidth'] as const) size(cellOrder[key] ** levels, `${at}.${key}`);
+    if (positions.kind === 'rotary') fail(at, 'null with rotary positions', 'one');
+    if (layerPositions) fail(at, 'null with positions before layers', 'one');
+    if (embedding.prefixTokens.length + embedding.suffixTokens.length) fail(at, 'null beside learned tokens', 'one');
+  }
+
+  #encoderLayer(layer: m.EncoderLayer, at: string, width: number, read: number): void {
     const { attention, mlp } = layer;
     const { heads, headDim, span } = attention;
     const inner = size(size(heads, `${at}.heads`) * size(headDim, `${at}.headDim`), `${at}.attention width`);
-    this.#linear(attention.qkv, `${at}.attention.qkv`, width, 3 * inner);
+    this.#linear(attention.qkv, `${at}.attention.qkv`, read, 3 * inner);
     this.#linear(attention.output, `${at}.attention.output`, inner, width);
-    if (span.kind === 'all') this.#allSpan(span, `${at}.attention.span`, heads);
-    else this.#windowSpan(span, `${at}.attention.span`, heads);
-    this.#norm(layer.attentionNorm, `${at}.attentionNorm`, width);
+    this.#span(span, `${at}.attention.span`, heads);
+    this.#norm(layer.attentionNorm, `${at}.attentionNorm`, read);
     if (layer.attentionScale !== null) this.#tensor(layer.attentionScale, `${at}.attentionScale`, width);
     this.#linear(mlp.up, `${at}.mlp.up`, width, mlp.up.out);
     const gated = mlp.kind === 'gated';
@@ -96,6 +141,13 @@ class Validator {
     this.#linear(mlp.down, `${at}.mlp.down`, gated ? mlp.up.out / 2 : mlp.up.out, width);
     this.#norm(layer.mlpNorm, `${at}.mlpNorm`, width);
     if (layer.mlpScale !== null) this.#tensor(layer.mlpScale, `${at}.mlpScale`, width);
+  }
+
+  #span(span: m.AttentionSpan, at: string, heads: number): void {
+    if (span.kind === 'all') return this.#allSpan(span, at, heads);
+    if (span.kind === 'window') return this.#windowSpan(span, at, heads);
+    positive(span.scale, `${at}.scale`);
+    size(span.tokens, `${at}.tokens`);
   }
 
   #allSpan(span: m.AttentionSpan & { kind: 'all' }, at: string, heads: number): void {
@@ -130,6 +182,7 @@ class Validator {
     for (const key of ['channels', 'imageHeight', 'imageWidth', 'patchHeight', 'patchWidth'] as const) {
       size(patches[key], `${at}.${key}`);
     }
+    if (patches.tiling.kind === 'overlap') this.#overlap(patches, patches.tiling);
     this.#linear(patches.projection, `${at}.projection`, channels * patchHeight * patchWidth, width);
     if (patches.patchNorm) this.#norm(patches.patchNorm, `${at}.patchNorm`, width);
     for (const key of ['prefixTokens', 'suffixTokens'] as const) {
@@ -149,6 +202,14 @@ class Validator {
       case 'grid':
         return this.#gridPositions(positions, patches, `${at}.positions`, width);
     }
+  }
+
+  #overlap({ patchHeight, patchWidth }: m.PatchEmbedding, tiling: m.PatchTiling & { kind: 'overlap' }): void {
+    const at = 'encoder.embedding.tiling';
+    size(tiling.strideHeight, `${at}.strideHeight`);
+    size(tiling.strideWidth, `${at}.strideWidth`);
+    within(tiling.padHeight, patchHeight, `${at}.padHeight`);
+    within(tiling.padWidth, patchWidth, `${at}.padWidth`);
   }
 
   #gridPositions(
@@ -349,33 +410,4 @@ const countOf = (tokens: readonly m.LearnedTokens[]): number => tokens.reduce((s
 function attentionWidth(attention: { heads: number; headDim: number; scale: number }, at: string): number {
   positive(attention.scale, `${at}.scale`);
   return size(size(attention.heads, `${at}.heads`) * size(attention.headDim, `${at}.headDim`), `${at} width`);
-}
-
-function size(value: number, at: string, high = MAX_SIZE): number {
-  if (!(Number.isSafeInteger(value) && value >= 1 && value <= high))
-    fail(at, `a whole number from 1 to ${high}`, value);
-  return value;
-}
-
-/** A whole number below `end`. */
-function within(value: number, end: number, at: string): number {
-  if (!(Number.isSafeInteger(value) && value >= 0 && value < end)) fail(at, `a whole number below ${end}`, value);
-  return value;
-}
-
-function positive(value: number, at: string): void {
-  if (!(finite(value, at) > 0)) fail(at, 'above 0', value);
-}
-
-function finite(value: number, at: string): number {
-  if (!Number.isFinite(value)) fail(at, 'a finite number', value);
-  return value;
-}
-
-function equal(value: number, expected: number, at: string): void {
-  if (value !== expected) fail(at, `${expected}`, value);
-}
-
-function fail(at: string, expected: string, got: unknown): never {
-  throw new ConfigError('INVALID_SPEC', `model ${at}: expected ${expected}, got ${String(got)}`);
 }

@@ -3,44 +3,49 @@
 
 #include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/pool_rows.h"
 #include "ops/cpu/relative_bias.h"
 
 namespace ved::ops::cpu {
 
 namespace {
 
-// One (image, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles of rows
-// and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte
+// One (image, unit, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles
+// of rows and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte
 // elements.
 struct EncoderHead {
   const KernelTable& kernels;
   const AttentionKernels& ops;
   const EncoderAttentionArgs& a;
-  const float* q;  // first query of the head, row stride ld
+  const float* q;  // first query of the unit and head, row stride ld
   int64_t ld;
-  float* out;  // row stride heads * headDim
+  float* out;  // row stride ldo
+  int64_t ldo;
   int64_t head;
+  int64_t tokens;  // of the unit
 
   int64_t nr() const { return kernels.panelWidth; }
-  int64_t keyTiles() const { return ceilDiv(a.tokens, kernels.tileRows); }
+  int64_t keyTiles() const { return ceilDiv(tokens, kernels.tileRows); }
   int64_t valueTiles() const { return ceilDiv(a.headDim, kernels.tileRows); }
-  int64_t keySize() const { return a.tokens * ops.gemm->elements(a.headDim) + keyTiles() * kPackSlack; }
-  int64_t valueSize() const { return a.headDim * ops.gemm->elements(a.tokens) + valueTiles() * kPackSlack; }
+  int64_t keySize() const { return tokens * ops.gemm->elements(a.headDim) + keyTiles() * kPackSlack; }
+  int64_t valueSize() const { return a.headDim * ops.gemm->elements(tokens) + valueTiles() * kPackSlack; }
   int64_t laneSize() const { return ops.gemm->units(a.headDim) * nr() + kPackSlack; }
-  int64_t stripSize() const { return a.tokens * nr(); }
-  int64_t weightSize() const { return ops.gemm->units(a.tokens) * nr(); }
+  int64_t stripSize() const { return tokens * nr(); }
+  int64_t weightSize() const { return ops.gemm->units(tokens) * nr(); }
   int64_t sumSize() const { return a.headDim * nr(); }
-  int64_t biasSize() const { return a.bias ? 2 * a.tokens * nr() + kPackSlack : 0; }
+  int64_t queries() const { return tokens / a.pool; }
+  int64_t pooledSize() const { return a.pool > 1 ? nr() * a.headDim : 0; }
+  int64_t biasSize() const { return a.bias ? 2 * tokens * nr() + kPackSlack : 0; }
   int64_t scratchSize() const {
     return padded(keySize(), 16) + padded(valueSize(), 16) + padded(laneSize(), 16) + stripSize() + weightSize() +
-           sumSize() + biasSize();
+           sumSize() + std::max(biasSize(), pooledSize());
   }
 
   float* keyTile(float* keys, int64_t tile, int64_t row) const {
     return keys + row * ops.gemm->elements(a.headDim) + tile * kPackSlack;
   }
   float* valueTile(float* values, int64_t tile, int64_t column) const {
-    return values + column * ops.gemm->elements(a.tokens) + tile * kPackSlack;
+    return values + column * ops.gemm->elements(tokens) + tile * kPackSlack;
   }
   static int64_t begin(int64_t size, int64_t tile, int64_t tiles) { return size * tile / tiles; }
 
@@ -48,24 +53,31 @@ struct EncoderHead {
     const float* k = q + a.heads * a.headDim;
     const float* v = k + a.heads * a.headDim;
     for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
-      const int64_t row = begin(a.tokens, t, n), rows = begin(a.tokens, t + 1, n) - row;
+      const int64_t row = begin(tokens, t, n), rows = begin(tokens, t + 1, n) - row;
       ops.gemm->packOperand(k + row * ld, ld, rows, a.headDim, keyTile(keys, t, row), nullptr);
     }
     for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
       const int64_t column = begin(a.headDim, t, n), columns = begin(a.headDim, t + 1, n) - column;
-      ops.packValues(v + column, ld, a.tokens, columns, valueTile(values, t, column));
+      ops.packValues(v + column, ld, tokens, columns, valueTile(values, t, column));
     }
   }
 
   // strip = scale * strip + bias. The biases of a query lie in a row over the keys: gathered row by row, then
   // transposed.
   void addBias(int64_t row, int64_t rows, float* strip, float* scratch) const {
-    float* panel = scratch + rows * a.tokens;
+    float* panel = scratch + rows * tokens;
     std::fill(scratch, panel, 0.0f);
-    for (int64_t i = 0; i < rows; ++i) addRelativeBias(*a.bias, head, row + i, 0.0f, scratch + i * a.tokens);
-    kernels.packRows(scratch, a.tokens, rows, a.tokens, panel, nr());
-    for (int64_t t = 0; t < a.tokens; ++t)
+    for (int64_t i = 0; i < rows; ++i) addRelativeBias(*a.bias, head, row + i, 0.0f, scratch + i * tokens);
+    kernels.packRows(scratch, tokens, rows, tokens, panel, nr());
+    for (int64_t t = 0; t < tokens; ++t)
       for (int64_t i = 0; i < rows; ++i) strip[t * nr() + i] = a.scale * strip[t * nr() + i] + panel[t * nr() + i];
+  }
+
+  void packQueries(int64_t row, int64_t rows, float* lanes, float* scratch) const {
+    if (a.pool == 1) return ops.packLanes(q + row * ld, ld, rows, a.headDim, lanes);
+    for (int64_t i = 0; i < rows; ++i)
+      poolRows(q + (row + i) * ld, queries() * ld, a.pool, a.headDim, scratch + i * a.headDim);
+    ops.packLanes(scratch, a.headDim, rows, a.headDim, lanes);
   }
 
   void run(int64_t firstRow, int64_t lastRow, float* scratch) const {
@@ -79,20 +91,20 @@ struct EncoderHead {
     for (int64_t row = firstRow; row < lastRow; row += nr()) {
       const int64_t rows = std::min(nr(), lastRow - row);
       const auto& multiply = 2 * rows <= nr() ? ops.gemm->half : ops.gemm->panel;
-      ops.packLanes(q + row * ld, ld, rows, a.headDim, lanes);
+      packQueries(row, rows, lanes, sums + sumSize());
       for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
-        const int64_t key = begin(a.tokens, t, n), count = begin(a.tokens, t + 1, n) - key;
+        const int64_t key = begin(tokens, t, n), count = begin(tokens, t + 1, n) - key;
         multiply[count](keyTile(keys, t, key), lanes, ops.gemm->units(a.headDim), strip + key * nr(), nr(), lanes, 0);
       }
       alignas(64) float inverse[kMaxPanelWidth];
       if (a.bias) addBias(row, rows, strip, sums + sumSize());
-      ops.softmax(strip, a.tokens, rows, a.bias ? 1.0f : a.scale, weights, inverse);
+      ops.softmax(strip, tokens, rows, a.bias ? 1.0f : a.scale, weights, inverse);
       for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
         const int64_t column = begin(a.headDim, t, n), count = begin(a.headDim, t + 1, n) - column;
-        multiply[count](valueTile(values, t, column), weights, ops.gemm->units(a.tokens), sums + column * nr(), nr(),
+        multiply[count](valueTile(values, t, column), weights, ops.gemm->units(tokens), sums + column * nr(), nr(),
                         weights, 0);
       }
-      kernels.storeQueries(sums, a.headDim, rows, inverse, out + row * a.heads * a.headDim, a.heads * a.headDim);
+      kernels.storeQueries(sums, a.headDim, rows, inverse, out + row * ldo, ldo);
     }
   }
 };
@@ -100,24 +112,31 @@ struct EncoderHead {
 }  // namespace
 
 void CpuBackend::encoderAttention(const EncoderAttentionArgs& a) {
-  const int64_t pairs = a.batch * a.heads, width = a.heads * a.headDim;
-  if (pairs <= 0 || a.tokens <= 0) return;
+  const int64_t items = a.batch * a.units * a.heads, width = a.heads * a.headDim;
+  if (items <= 0 || a.tokens <= 0) return;
   const bool narrow = a.type != ComputeType::Float32 && kernels_->attentionBf16.gemm;
   const AttentionKernels& ops = narrow ? kernels_->attentionBf16 : kernels_->attentionF32;
+  const int64_t tokens = a.tokens / a.units, queries = tokens / a.pool;
   // With fewer heads than threads want, queries are split too; every part packs the keys again.
-  const int64_t wanted = threads() == 1 ? 1 : ceilDiv(4 * threads(), pairs);
-  const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, a.tokens / (2 * kernels_->panelWidth)));
-  pool_.parallelFor(pairs * parts, [&](int64_t index, int worker) {
-    const int64_t pair = index / parts, part = index % parts, image = pair / a.heads, head = pair % a.heads;
-    const EncoderHead job{*kernels_, ops,
-                          a,         a.qkv + image * a.tokens * 3 * width + head * a.headDim,
-                          3 * width, a.out + image * a.tokens * width + head * a.headDim,
-                          head};
+  const int64_t wanted = threads() == 1 ? 1 : ceilDiv(4 * threads(), items);
+  const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, queries / (2 * kernels_->panelWidth)));
+  pool_.parallelFor(items * parts, [&](int64_t index, int worker) {
+    const int64_t item = index / parts, part = index % parts, head = item % a.heads;
+    const int64_t unit = item / a.heads % a.units, image = item / a.heads / a.units;
+    const EncoderHead job{*kernels_,
+                          ops,
+                          a,
+                          a.qkv + (image * a.tokens + unit) * 3 * width + head * a.headDim,
+                          a.units * 3 * width,
+                          a.out + (image * a.tokens / a.pool + unit) * width + head * a.headDim,
+                          a.units * width,
+                          head,
+                          tokens};
     float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(job.scratchSize()));
     // Parts are whole panels.
-    const int64_t panels = ceilDiv(a.tokens, job.nr());
+    const int64_t panels = ceilDiv(queries, job.nr());
     const int64_t first = panels * part / parts, last = panels * (part + 1) / parts;
-    job.run(first * job.nr(), std::min(a.tokens, last * job.nr()), scratch);
+    job.run(first * job.nr(), std::min(queries, last * job.nr()), scratch);
   });
 }
 

@@ -39,6 +39,7 @@ class CpuBackend final : public Backend {
   void activate(const ActivateArgs&) override;
   void add(const AddArgs&) override;
   void scaleColumns(const ScaleColumnsArgs&) override;
+  void poolTokens(const PoolTokensArgs&) override;
   void addPositions(const AddPositionsArgs&) override;
   void rotate(const RotateArgs&) override;
   void turnPairs(const TurnPairsArgs&) override;

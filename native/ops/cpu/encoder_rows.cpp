@@ -1,8 +1,9 @@
-// Row-wise ops of encoders: patches, tokens, merged cells, layer scale, gates.
+// Row-wise ops of encoders: patches, tokens, pooled and merged cells, layer scale, gates.
 #include <algorithm>
 #include <cstring>
 
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/pool_rows.h"
 
 namespace ved::ops::cpu {
 namespace {
@@ -11,24 +12,38 @@ constexpr size_t kFloat = sizeof(float);
 
 // One line of one patch; what lies outside the image is zero.
 void copyLine(const PatchesArgs& a, int64_t image, int64_t channel, int64_t y, int64_t x, float* to) {
-  const int64_t inside = y < a.height ? std::clamp<int64_t>(a.width - x, 0, a.patchW) : 0;
-  if (inside > 0)
-    std::memcpy(to, a.pixels + ((image * a.channels + channel) * a.height + y) * a.width + x,
-                static_cast<size_t>(inside) * kFloat);
-  std::fill(to + inside, to + a.patchW, 0.0f);
+  const bool row = y >= 0 && y < a.height;
+  const int64_t begin = std::clamp<int64_t>(-x, 0, a.patchW);
+  const int64_t end = row ? std::clamp<int64_t>(a.width - x, begin, a.patchW) : begin;
+  std::fill(to, to + begin, 0.0f);
+  if (end > begin)
+    std::memcpy(to + begin, a.pixels + ((image * a.channels + channel) * a.height + y) * a.width + x + begin,
+                static_cast<size_t>(end - begin) * kFloat);
+  std::fill(to + end, to + a.patchW, 0.0f);
 }
 
 }  // namespace
 
 void CpuBackend::patches(const PatchesArgs& a) {
-  const int64_t size = a.channels * a.patchH * a.patchW;
-  forRows(a.batch * a.gridH, a.gridW * size, [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row)
-      for (int64_t gx = 0; gx < a.gridW; ++gx)
-        for (int64_t c = 0; c < a.channels; ++c)
-          for (int64_t y = 0; y < a.patchH; ++y)
-            copyLine(a, row / a.gridH, c, (row % a.gridH) * a.patchH + y, gx * a.patchW,
-                     a.patches + (row * a.gridW + gx) * size + (c * a.patchH + y) * a.patchW);
+  const int64_t size = a.channels * a.patchH * a.patchW, cells = a.gridH * a.gridW;
+  forRows(a.batch * cells, size, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t cell = cellOfToken(a.order, a.gridH, a.gridW, row % cells);
+      const int64_t top = cell / a.gridW * a.strideH - a.padH, left = cell % a.gridW * a.strideW - a.padW;
+      for (int64_t c = 0; c < a.channels; ++c)
+        for (int64_t y = 0; y < a.patchH; ++y)
+          copyLine(a, row / cells, c, top + y, left, a.patches + row * size + (c * a.patchH + y) * a.patchW);
+    }
+  });
+}
+
+void CpuBackend::poolTokens(const PoolTokensArgs& a) {
+  const int64_t out = a.tokens / a.groups;
+  forRows(a.batch * out, a.groups * a.width, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      const float* x = a.x + (row / out * a.tokens + row % out) * a.width;
+      poolRows(x, out * a.width, a.groups, a.width, a.y + row * a.width);
+    }
   });
 }
 

@@ -122,6 +122,7 @@ struct Api {
   Status (*scaleColumns)(Context* context, const ops::ScaleColumnsArgs* args);
   Status (*rotate)(Context* context, const ops::RotateArgs* args);
   Status (*turnPairs)(Context* context, const ops::TurnPairsArgs* args);
+  Status (*poolTokens)(Context* context, const ops::PoolTokensArgs* args);
   Status (*gate)(Context* context, const ops::GateArgs* args);
   Status (*summarize)(Context* context, const SummaryCall* call);
 };
@@ -151,6 +152,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(ops::WindowAttentionArgs),
                               sizeof(ops::MergeCellsArgs),
                               sizeof(ops::ScaleColumnsArgs),
+                              sizeof(ops::PoolTokensArgs),
                               sizeof(ops::GateArgs),
                               sizeof(ops::RotateArgs),
                               sizeof(ops::TurnPairsArgs),

@@ -261,6 +261,7 @@ void CudaBackend::windowAttention(const ops::WindowAttentionArgs& a) {
 }
 
 void CudaBackend::mergeCells(const ops::MergeCellsArgs& a) { check(api_.mergeCells(context_, &a)); }
+void CudaBackend::poolTokens(const ops::PoolTokensArgs& a) { check(api_.poolTokens(context_, &a)); }
 void CudaBackend::gate(const ops::GateArgs& a) { check(api_.gate(context_, &a)); }
 
 void CudaBackend::rotate(const ops::RotateArgs& a) {

@@ -49,6 +49,7 @@ class CudaBackend final : public ops::Backend {
   void windowAttention(const ops::WindowAttentionArgs&) override;
   void mergeCells(const ops::MergeCellsArgs&) override;
   void scaleColumns(const ops::ScaleColumnsArgs&) override;
+  void poolTokens(const ops::PoolTokensArgs&) override;
   void addPositions(const ops::AddPositionsArgs&) override;
   void rotate(const ops::RotateArgs&) override;
   void turnPairs(const ops::TurnPairsArgs&) override;

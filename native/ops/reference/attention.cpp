@@ -151,21 +151,29 @@ void windowAttention(const WindowAttentionArgs& a) {
 }
 
 void encoderAttention(const EncoderAttentionArgs& a) {
-  const int64_t width = a.heads * a.headDim, ld = 3 * width;
+  const int64_t width = a.heads * a.headDim, ld = 3 * width, queries = a.tokens / a.pool;
   std::vector<double> s(static_cast<size_t>(a.tokens));
+  std::vector<float> query(static_cast<size_t>(a.headDim));
   for (int64_t b = 0; b < a.batch; ++b)
     for (int64_t h = 0; h < a.heads; ++h)
-      for (int64_t t = 0; t < a.tokens; ++t) {
+      for (int64_t t = 0; t < queries; ++t) {
         const float* image = a.qkv + b * a.tokens * ld + h * a.headDim;
+        std::copy_n(image + t * ld, a.headDim, query.data());
+        for (int64_t g = 1; g < a.pool; ++g)
+          for (int64_t d = 0; d < a.headDim; ++d) {
+            const float value = image[(g * queries + t) * ld + d];
+            if (value > query[d] || std::isnan(value)) query[d] = value;
+          }
         for (int64_t u = 0; u < a.tokens; ++u) {
-          s[u] = a.scale * dot(image + t * ld, image + u * ld + width, a.headDim);
+          s[u] = a.scale * dot(query.data(), image + u * ld + width, a.headDim);
+          if (u % a.units != t % a.units) s[u] = -std::numeric_limits<double>::infinity();
           if (a.bias) s[u] += biasOf(*a.bias, h, t, u);
         }
         softmax(s);
         for (int64_t d = 0; d < a.headDim; ++d) {
           double sum = 0;
-          for (int64_t u = 0; u < a.tokens; ++u) sum += s[u] * image[u * ld + 2 * width + d];
-          a.out[(b * a.tokens + t) * width + h * a.headDim + d] = static_cast<float>(sum);
+          for (int64_t u = t % a.units; u < a.tokens; u += a.units) sum += s[u] * image[u * ld + 2 * width + d];
+          a.out[(b * queries + t) * width + h * a.headDim + d] = static_cast<float>(sum);
         }
       }
 }

@@ -15,6 +15,7 @@ void mergeCells(const MergeCellsArgs&);
 void assembleTokens(const AssembleTokensArgs&);
 void embedTokens(const EmbedTokensArgs&);
 void layerNorm(const LayerNormArgs&);
+void poolTokens(const PoolTokensArgs&);
 RowSummary summarize(const float* logits, int64_t vocab);
 
 }  // namespace ved::ops::reference

@@ -137,6 +137,7 @@ class ReferenceBackend final : public Backend {
     for (int64_t i = 0; i < a.rows * a.width; ++i)
       a.y[i] = static_cast<float>(reference::activation(a.y[i], a.activation));
   }
+  void poolTokens(const PoolTokensArgs& a) override { reference::poolTokens(a); }
   void addPositions(const AddPositionsArgs& a) override {
     const int64_t image = a.tokens * a.width;
     for (int64_t i = 0; i < a.batch * image; ++i) a.y[i] += a.positions[i % image];

@@ -43,12 +43,29 @@ RowSummary summarize(const float* logits, int64_t vocab) {
 void patches(const PatchesArgs& a) {
   float* out = a.patches;
   for (int64_t b = 0; b < a.batch; ++b)
-    for (int64_t gy = 0; gy < a.gridH; ++gy)
-      for (int64_t gx = 0; gx < a.gridW; ++gx)
-        for (int64_t c = 0; c < a.channels; ++c)
-          for (int64_t y = gy * a.patchH; y < (gy + 1) * a.patchH; ++y)
-            for (int64_t x = gx * a.patchW; x < (gx + 1) * a.patchW; ++x)
-              *out++ = y < a.height && x < a.width ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0;
+    for (int64_t t = 0; t < a.gridH * a.gridW; ++t) {
+      const int64_t cell = cellOfToken(a.order, a.gridH, a.gridW, t);
+      const int64_t top = cell / a.gridW * a.strideH - a.padH, left = cell % a.gridW * a.strideW - a.padW;
+      for (int64_t c = 0; c < a.channels; ++c)
+        for (int64_t y = top; y < top + a.patchH; ++y)
+          for (int64_t x = left; x < left + a.patchW; ++x) {
+            const bool inside = y >= 0 && y < a.height && x >= 0 && x < a.width;
+            *out++ = inside ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0;
+          }
+    }
+}
+
+void poolTokens(const PoolTokensArgs& a) {
+  const int64_t out = a.tokens / a.groups * a.width;
+  for (int64_t b = 0; b < a.batch; ++b)
+    for (int64_t i = 0; i < out; ++i) {
+      float largest = a.x[b * a.tokens * a.width + i];
+      for (int64_t g = 1; g < a.groups; ++g) {
+        const float value = a.x[b * a.tokens * a.width + g * out + i];
+        if (value > largest || std::isnan(value)) largest = value;
+      }
+      a.y[b * out + i] = largest;
+    }
 }
 
 void mergeCells(const MergeCellsArgs& a) {

@@ -48,7 +48,7 @@ class MirrorBackend final : public ops::Backend {
     ops::EncoderAttentionArgs d = a;
     const int64_t floats = a.batch * a.tokens * a.heads * a.headDim;
     d.qkv = m.in(a.qkv, 3 * floats);
-    d.out = m.out(a.out, floats);
+    d.out = m.out(a.out, floats / a.pool);
     if (a.bias) m.constant(a.bias->table), m.constant(a.bias->classes);
     device_->encoderAttention(d);
   }
@@ -118,6 +118,13 @@ class MirrorBackend final : public ops::Backend {
     d.out = m.out(a.out, a.batch * a.tokens() * a.width);
     m.constant(a.prefixTokens), m.constant(a.suffixTokens), m.constant(a.positions);
     device_->assembleTokens(d);
+  }
+  void poolTokens(const ops::PoolTokensArgs& a) override {
+    Copies m(*device_);
+    ops::PoolTokensArgs d = a;
+    d.x = m.in(a.x, a.batch * a.tokens * a.width);
+    d.y = m.out(a.y, a.batch * (a.tokens / a.groups) * a.width);
+    device_->poolTokens(d);
   }
   void addPositions(const ops::AddPositionsArgs& a) override {
     Copies m(*device_);

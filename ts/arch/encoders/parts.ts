@@ -46,7 +46,8 @@ export function barePatches(
   const kernel = [channels, patchHeight, patchWidth];
   return {
     ...{ channels, imageHeight, imageWidth, patchHeight, patchWidth },
-    remainder: 'drop',
+    tiling: { kind: 'drop' },
+    cellOrder: null,
     projection: weights.linear(name, channels * patchHeight * patchWidth, width, bias, kernel),
     patchNorm: null,
     prefixTokens: [],
@@ -135,7 +136,7 @@ export function plainMlp(
 
 /** The one stage of a plain transformer. */
 export function plainStage(width: number, depth: number, layer: (index: number) => EncoderLayer): EncoderStage[] {
-  return [{ width, layers: Array.from({ length: depth }, (_, index) => layer(index)), merging: null }];
+  return [{ width, entry: null, layers: Array.from({ length: depth }, (_, index) => layer(index)), merging: null }];
 }
 
 /** A layer of CLIP's layout: both norms, `self_attn` and `mlp.fc1`, `mlp.fc2`, every map with a bias. */

@@ -73,7 +73,7 @@ export function buildSwin(
     hiddenSize,
     embedding: {
       ...barePatches(config, e, embedDim, 'patch_embeddings.projection'),
-      remainder: 'pad',
+      tiling: { kind: 'pad' },
       patchNorm: e.norm('norm', embedDim, TORCH_EPS),
       positions: positions(e),
     },
@@ -103,7 +103,12 @@ function buildStage(config: SwinLike, weights: WeightScope, variant: SwinVariant
     return buildLayer(config, weights.scope(`blocks.${block}.`), variant, width, { stage, heads, headDim, shift });
   });
   const last = stage + 1 === config.depths.length;
-  return { width, layers, merging: last ? null : buildMerging(weights.scope('downsample.'), variant, width) };
+  return {
+    width,
+    entry: null,
+    layers,
+    merging: last ? null : buildMerging(weights.scope('downsample.'), variant, width),
+  };
 }
 
 function buildMerging(weights: WeightScope, { mergingNorm }: SwinVariant, width: number): PatchMerging {

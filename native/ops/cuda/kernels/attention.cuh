@@ -1,10 +1,10 @@
 // Attention over a set of tokens in the online-softmax form: a block takes 16 queries of one head and walks over all
 // keys in tiles of 32; no matrix of scores is kept. float32 throughout. What the tokens are, and how a product becomes
 // a score, is a View's business:
-//   int64_t tokens() const                       of one item (an image, a window)
-//   const float* row(item, token) const          its q, k and v of all heads, side by side
-//   float* out(item, token) const                all heads; nullptr for a token that nobody wants
-//   float score(head, item, query, key, dot, qq, kk) const    qq and kk: squared norms, if View::kNorms
+//   const float* row(item, token) const          q, k and v of all heads of a token of an item (an image, a window,
+//   ...) float query(item, query, column) const       of all heads, side by side float* out(item, query) const all
+//   heads; nullptr for a query that nobody wants float score(head, item, query, key, dot, qq, kk) const    qq and kk:
+//   squared norms, if View::kNorms
 #pragma once
 #include "ops/cuda/kernels/context.cuh"
 
@@ -13,7 +13,7 @@ namespace ved::cuda {
 constexpr int kAttentionWarps = 4, kQueriesPerWarp = 4, kQueries = kAttentionWarps * kQueriesPerWarp, kKeys = kWarp;
 
 struct AttentionShape {
-  int64_t items, tokens, heads, headDim;
+  int64_t items, queries, tokens, heads, headDim;
 };
 
 inline size_t attentionSharedBytes(int64_t headDim) {
@@ -34,13 +34,13 @@ __global__ void __launch_bounds__(kAttentionWarps* kWarp) attentionKernel(View v
   float* queries = sharedMemory<float>();    // [kQueries][dim]
   float* keys = queries + kQueries * dim;    // [kKeys][dim + 1]: lanes read a column
   float* values = keys + kKeys * (dim + 1);  // [kKeys][dim]
-  const int64_t tiles = (shape.tokens + kQueries - 1) / kQueries;
+  const int64_t tiles = (shape.queries + kQueries - 1) / kQueries;
   const int64_t head = blockIdx.y, item = blockIdx.x / tiles, query0 = blockIdx.x % tiles * kQueries;
   const int thread = static_cast<int>(threadIdx.x), lane = laneIndex(), warp = warpIndex();
 
   for (int64_t i = thread; i < kQueries * dim; i += kAttentionWarps * kWarp) {
     const int64_t query = query0 + i / dim;
-    queries[i] = query < shape.tokens ? view.row(item, query)[head * dim + i % dim] : 0.0f;
+    queries[i] = query < shape.queries ? view.query(item, query, head * dim + i % dim) : 0.0f;
   }
   float max[kQueriesPerWarp], sum[kQueriesPerWarp] = {}, out[kQueriesPerWarp][kSlices] = {};
 #pragma unroll
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kAttentionWarps* kWarp) attentionKernel(View v
         if (View::kNorms) qq = fmaf(query[d], query[d], qq), kk = fmaf(key[d], key[d], kk);
       }
       const int64_t queryToken = query0 + warp * kQueriesPerWarp + q;
-      const bool real = lane < count && queryToken < shape.tokens;
+      const bool real = lane < count && queryToken < shape.queries;
       const float score = real ? view.score(head, item, queryToken, key0 + lane, dot, qq, kk) : kMinusInfinity;
       const float newMax = fmaxf(max[q], warpMax(score));
       // All scores so far may be -inf (or NaN): nothing to scale then.
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kAttentionWarps* kWarp) attentionKernel(View v
 #pragma unroll
   for (int q = 0; q < kQueriesPerWarp; ++q) {
     const int64_t query = query0 + warp * kQueriesPerWarp + q;
-    float* to = query < shape.tokens ? view.out(item, query) : nullptr;
+    float* to = query < shape.queries ? view.out(item, query) : nullptr;
     if (!to) continue;
     const float inverse = sum[q] == 0.0f ? 0.0f : 1.0f / sum[q];
 #pragma unroll
@@ -103,7 +103,7 @@ void launchAttentionSlices(Context& c, const View& view, const AttentionShape& s
   if (shared > 48 * 1024)
     cudaFuncSetAttribute(attentionKernel<View, kSlices>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(shared));
-  const dim3 grid(static_cast<unsigned>(shape.items * ((shape.tokens + kQueries - 1) / kQueries)),
+  const dim3 grid(static_cast<unsigned>(shape.items * ((shape.queries + kQueries - 1) / kQueries)),
                   static_cast<unsigned>(shape.heads));
   launchKernel(c.stream, attentionKernel<View, kSlices>, grid, dim3(kAttentionWarps * kWarp), shared, view, shape);
 }
@@ -114,7 +114,7 @@ Status launchAttention(Context& c, const View& view, const AttentionShape& shape
     c.error = std::string(what) + ": expected a head of at most 256 dimensions, got " + std::to_string(shape.headDim);
     return kFailed;
   }
-  if (shape.items * shape.tokens == 0) return kOk;
+  if (shape.items * shape.queries == 0) return kOk;
   if (shape.headDim <= 32)
     launchAttentionSlices<View, 1>(c, view, shape);
   else if (shape.headDim <= 64)

@@ -47,6 +47,7 @@ Status mergeCells(Context&, const ops::MergeCellsArgs&);
 Status scaleColumns(Context&, const ops::ScaleColumnsArgs&);
 Status rotate(Context&, const ops::RotateArgs&);
 Status turnPairs(Context&, const ops::TurnPairsArgs&);
+Status poolTokens(Context&, const ops::PoolTokensArgs&);
 Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
 

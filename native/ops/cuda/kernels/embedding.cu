@@ -15,11 +15,24 @@ __global__ void patchesKernel(ops::PatchesArgs a) {
   const int64_t i = globalThread();
   if (i >= a.batch * a.gridH * a.gridW * patch) return;
   const int64_t row = i / patch, inside = i % patch;
-  const int64_t b = row / (a.gridH * a.gridW), gy = row / a.gridW % a.gridH, gx = row % a.gridW;
-  const int64_t c = inside / (a.patchH * a.patchW);
-  const int64_t y = gy * a.patchH + inside / a.patchW % a.patchH, x = gx * a.patchW + inside % a.patchW;
-  const bool pixel = y < a.height && x < a.width;
+  const int64_t b = row / (a.gridH * a.gridW), c = inside / (a.patchH * a.patchW);
+  const int64_t cell = ops::cellOfToken(a.order, a.gridH, a.gridW, row % (a.gridH * a.gridW));
+  const int64_t y = cell / a.gridW * a.strideH - a.padH + inside / a.patchW % a.patchH;
+  const int64_t x = cell % a.gridW * a.strideW - a.padW + inside % a.patchW;
+  const bool pixel = y >= 0 && y < a.height && x >= 0 && x < a.width;
   a.patches[i] = pixel ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0.0f;
+}
+
+__global__ void poolTokensKernel(ops::PoolTokensArgs a) {
+  const int64_t out = a.tokens / a.groups * a.width, i = globalThread();
+  if (i >= a.batch * out) return;
+  const float* x = a.x + i / out * a.tokens * a.width + i % out;
+  float largest = x[0];
+  for (int64_t g = 1; g < a.groups; ++g) {
+    const float value = x[g * out];
+    if (value > largest || value != value) largest = value;
+  }
+  a.y[i] = largest;
 }
 
 __global__ void mergeCellsKernel(ops::MergeCellsArgs a) {
@@ -77,6 +90,9 @@ Status overElements(Context& c, void (*kernel)(Args), const Args& a, int64_t cou
 
 Status patches(Context& c, const ops::PatchesArgs& a) {
   return overElements(c, patchesKernel, a, a.batch * a.gridH * a.gridW * a.channels * a.patchH * a.patchW, "patches");
+}
+Status poolTokens(Context& c, const ops::PoolTokensArgs& a) {
+  return overElements(c, poolTokensKernel, a, a.batch * (a.tokens / a.groups) * a.width, "pool_tokens");
 }
 Status mergeCells(Context& c, const ops::MergeCellsArgs& a) {
   const int64_t cells = a.batch * ((a.height + 1) / 2) * ((a.width + 1) / 2);

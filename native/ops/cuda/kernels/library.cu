@@ -225,6 +225,7 @@ const Api kApi = {
     entry<ops::ScaleColumnsArgs, scaleColumns>,
     entry<ops::RotateArgs, rotate>,
     entry<ops::TurnPairsArgs, turnPairs>,
+    entry<ops::PoolTokensArgs, poolTokens>,
     entry<ops::GateArgs, gate>,
     entry<SummaryCall, summarize>,
 };

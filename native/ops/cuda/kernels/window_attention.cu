@@ -24,6 +24,9 @@ struct WindowView {
     const int64_t at = place(item, cell);
     return at < 0 ? padding : qkv + at * 3 * width;
   }
+  __device__ __forceinline__ float query(int64_t item, int64_t cell, int64_t column) const {
+    return row(item, cell)[column];
+  }
   __device__ __forceinline__ float* out(int64_t item, int64_t cell) const {
     const int64_t at = place(item, cell);
     return at < 0 ? nullptr : to + at * width;
@@ -44,7 +47,8 @@ Status run(Context& c, const ops::WindowAttentionArgs& a) {
   const int64_t windows = ops::windowCount(a.map);
   const WindowView<kCosine> view = {a.qkv,   a.padding, a.out,  a.map, windows, a.heads * a.headDim,
                                     a.scale, a.bias,    a.mask, 0.0f};
-  return launchAttention(c, view, {a.batch * windows, a.map.side * a.map.side, a.heads, a.headDim}, "window_attention");
+  const int64_t cells = a.map.side * a.map.side;
+  return launchAttention(c, view, {a.batch * windows, cells, cells, a.heads, a.headDim}, "window_attention");
 }
 
 }  // namespace

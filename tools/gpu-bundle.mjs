@@ -28,6 +28,8 @@ const TESTS = [
   /^parity\/(?!.*\.test\.ts$)[^/]+\.ts$/,
 ];
 const FIXTURES = ['test/golden/models'];
+/** Small ones, which always go along. */
+const TEXTS = ['test/golden/plans'];
 /** Built products that go along where they are there. */
 const PRODUCTS = /^(ved\.node|libved_cuda.*\.so.*)$/;
 
@@ -193,8 +195,8 @@ function fill(stage, args) {
   const tests = addTests(stage);
   addPackages(stage);
   const products = addNative(stage, args.cuda);
-  if (args.golden)
-    for (const folder of FIXTURES) cpSync(path.join(root, folder), path.join(stage, folder), { recursive: true });
+  for (const folder of [...TEXTS, ...(args.golden ? FIXTURES : [])])
+    cpSync(path.join(root, folder), path.join(stage, folder), { recursive: true });
   const date = new Date().toISOString();
   const about = { commit: commit(), date, node: args.node, sources: sourcesDigest() };
   const manifest = { ...about, products, testFiles: tests, golden: args.golden };

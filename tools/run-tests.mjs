@@ -1,5 +1,6 @@
 // The test command. Parts: layers, native (op tests), ava (TypeScript tests), cuda (golden cases on the host emulator of
-// the CUDA kernels, or on a device where VED_CUDA_LIB names the real library); asan only when asked for.
+// the CUDA kernels, or on a device where VED_CUDA_LIB names the real library), nvcc (every kernel compiled, registers and
+// spills within the budget; skipped without nvcc) and asan only when asked for.
 //   node tools/run-tests.mjs [--only=PART[,PART]] [-- FILES AND FLAGS FOR AVA]
 // A part that fails makes the exit code 1; the last line is "N passed, N failed[, N skipped]".
 import { spawn, spawnSync } from 'node:child_process';
@@ -10,6 +11,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { checkLayers } from './check-layers.mjs';
+import { checkBudget } from './cuda-budget.mjs';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -143,7 +145,7 @@ async function cudaTests() {
   }
   const env = { VED_CUDA_LIB: library, VED_TEST_DEVICE: 'cuda' };
   const golden = 'test/parity/models.test.ts';
-  let counts = await avaTests([golden], env);
+  let counts = await avaTests([golden, 'test/cuda/**'], env);
   if (library !== emulator) return counts;
   const strict = { ...env, VED_EMU_ORDER: 'reverse', VED_EMU_PROTECT: '1' };
   counts = sum(counts, await avaTests([golden, '--match=vit-trocr-rectangular: *'], strict));
@@ -164,6 +166,7 @@ function main(argv) {
     asan: () => nativeTests('native-asan', asanOptions, ASAN_ENV),
     ava: () => avaTests(forAva),
     cuda: cudaTests,
+    nvcc: () => checkBudget(),
   };
   const only = own
     .find((a) => a.startsWith('--only='))

@@ -200,9 +200,9 @@ ops::CpuIsa readIsa(const Reader& r) {
 
 ComputeType readType(const Reader& r) {
   const std::string text = r.string("dtype");
-  for (ComputeType type : {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8})
+  for (ComputeType type : {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Float16, ComputeType::Int8})
     if (text == computeTypeName(type)) return type;
-  rejectValue(r.path() + ".dtype", "float32, bfloat16 or int8, got " + text);
+  rejectValue(r.path() + ".dtype", "float32, bfloat16, float16 or int8, got " + text);
 }
 
 engine::LoadOptions readLoadOptions(const Reader& r) {

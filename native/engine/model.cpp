@@ -12,6 +12,9 @@ constexpr size_t kGridLimit = 4;   // patch grids whose tables are kept
 
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
   if (options.backend == "reference") return ops::makeReferenceBackend();
+  if (options.backend == "cpu" && options.type == ComputeType::Float16)
+    throw Error(ErrorKind::Unsupported, "UNSUPPORTED_DTYPE",
+                "expected float32, bfloat16 or int8 on the CPU, got float16");
   if (options.backend == "cpu") return ops::makeCpuBackend(options.isa, options.threads);
   if (options.backend == "cuda") return ops::makeCudaBackend(options.device);
   throw Error(ErrorKind::Unsupported, "UNKNOWN_BACKEND",
@@ -39,7 +42,11 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
       head_(plan::lowerHead(spec_.decoder, weights_)),
       runner_(*backend_, spec_, weights_) {
   if (!options.fuse || !backend_->fusesEpilogues()) return;
-  for (plan::Program* program : {&encode_, &cross_, &decode_, &head_}) plan::fuse(*program);
+  const Element operands = backend_->storesOperands(options.type);
+  for (plan::Program* program : {&encode_, &cross_, &decode_, &head_}) {
+    plan::fuse(*program);
+    if (operands != Element::Float32) plan::storeOperands(*program, operands);
+  }
 }
 
 std::vector<plan::Grid> Model::grids(int64_t height, int64_t width) const {

@@ -52,7 +52,7 @@ class Model {
   std::vector<int64_t> selfWidths() const;
   std::vector<int64_t> crossWidths() const;
   ops::CacheType cacheType() const {
-    return weights_.type == ComputeType::Float32 ? ops::CacheType::Float32 : ops::CacheType::BFloat16;
+    return weights_.type == ComputeType::Int8 ? ops::CacheType::BFloat16 : operandElement(weights_.type);
   }
   // Rows of the position table for `ids` fed after `past` cached positions (transformers' rule of each kind).
   void positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const;

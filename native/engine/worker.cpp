@@ -10,6 +10,9 @@ namespace {
 constexpr size_t kEncodeBatch = 8;      // images per encoder micro-batch: new requests never wait longer than that
 constexpr int64_t kTokensPerRun = 256;  // prompt tokens per decoder run; longer prefills are split
 
+// A device replays a recorded run only for the same number of rows, so that those are rounded up.
+constexpr int64_t kRowBuckets[] = {1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, kTokensPerRun};
+
 bool sameSize(const Item& a, const Item& b) {
   const Pixels& p = a.call->request->pixels;
   const Pixels& q = b.call->request->pixels;
@@ -25,6 +28,7 @@ bool sameRow(const TokenBatch& batch, int64_t token) {
 void TokenBatch::clear() {
   for (auto* v : {&ids, &positionIds, &row, &position, &length, &crossSlot, &crossLength}) v->clear();
   lastToken.clear();
+  real = 0;
 }
 
 Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& stop)
@@ -80,11 +84,14 @@ void Engine::Worker::submit(std::shared_ptr<GenerateRequest> request) {
   }
 }
 
+// Of the self-attention cache: one per row, and on a device two more that padding rows write.
+int64_t Engine::Worker::slots() const { return maxBatch_ + (model_.backend().hostMemory() ? 0 : 2); }
+
 void Engine::Worker::reserveCaches(int64_t encoderTokens) {
   if (!self_) {
     const int64_t capacity = model_.spec().decoder.maxPositions;
-    self_ = std::make_unique<SlotCache>(model_.backend(), model_.selfWidths(), maxBatch_, capacity, model_.cacheType());
-    ancestry_.resize(static_cast<size_t>(maxBatch_ * capacity));
+    self_ = std::make_unique<SlotCache>(model_.backend(), model_.selfWidths(), slots(), capacity, model_.cacheType());
+    ancestry_.resize(static_cast<size_t>(slots() * capacity));
     ancestryScratch_.resize(ancestry_.size());
   }
   const bool unused = freeSlots_.size() == static_cast<size_t>(maxBatch_);
@@ -201,6 +208,26 @@ void Engine::Worker::collectLive(TokenBatch& batch, Item& item) {
   ++item.position;
 }
 
+int64_t Engine::Worker::paddedRows(int64_t rows) const {
+  if (model_.backend().hostMemory()) return rows;
+  const int64_t whole = rows / kTokensPerRun * kTokensPerRun;
+  return rows == whole ? rows : whole + *std::lower_bound(std::begin(kRowBuckets), std::end(kRowBuckets), rows - whole);
+}
+
+// Rows that nobody reads: token 0 at position 0 of slots and lines of the ancestry table that no search owns.
+// Neighbours belong to different ones, because tokens of one row side by side would be taken for a prompt.
+void Engine::Worker::padBatch(TokenBatch& batch) {
+  batch.real = static_cast<int64_t>(batch.ids.size());
+  const auto size = static_cast<size_t>(paddedRows(batch.real));
+  for (auto* v : {&batch.ids, &batch.positionIds, &batch.position, &batch.crossSlot}) v->resize(size, 0);
+  for (auto* v : {&batch.length, &batch.crossLength}) v->resize(size, 1);
+  while (batch.row.size() < size) {
+    const auto spare = static_cast<int32_t>(maxBatch_ + static_cast<int64_t>(batch.row.size() % 2));
+    ancestry_[static_cast<size_t>(spare * self_->capacity())] = spare;
+    batch.row.push_back(spare);
+  }
+}
+
 void Engine::Worker::decodeChunks(const TokenBatch& batch) {
   const int64_t width = model_.spec().decoder.hiddenSize;
   const int64_t total = static_cast<int64_t>(batch.ids.size());
@@ -221,7 +248,7 @@ void Engine::Worker::decodeChunks(const TokenBatch& batch) {
     b.crossSlot = batch.crossSlot.data() + begin;
     b.crossLength = batch.crossLength.data() + begin;
     b.ancestry = ancestry_.data();
-    b.ancestryRows = maxBatch_;
+    b.ancestryRows = slots();
     b.selfCache = &self_->view();
     b.crossCache = &cross_->view();
     model_.decode(hidden_.data() + begin * width, b);
@@ -232,6 +259,7 @@ void Engine::Worker::step() {
   if (active_.empty()) return;
   batch_.clear();
   for (auto& item : active_) item->prefilled ? collectLive(batch_, *item) : collectPrompt(batch_, *item);
+  padBatch(batch_);
   decodeChunks(batch_);
   const int64_t vocab = model_.spec().decoder.vocabSize;
   const int64_t rows = static_cast<int64_t>(batch_.lastToken.size());
@@ -251,15 +279,16 @@ void Engine::Worker::step() {
 float* Engine::Worker::computeLogits(int64_t rows) {
   const int64_t width = model_.spec().decoder.hiddenSize, vocab = model_.spec().decoder.vocabSize;
   const float* hidden = hidden_.data();
-  if (rows < static_cast<int64_t>(batch_.ids.size())) {
-    float* last = lastHidden_.reserve(static_cast<size_t>(rows * width));
+  const int64_t padded = paddedRows(rows);
+  if (rows < batch_.real) {
+    float* last = lastHidden_.reserve(static_cast<size_t>(padded * width));
     for (int64_t r = 0; r < rows; ++r)
       model_.backend().copy(last + r * width, hidden + batch_.lastToken[static_cast<size_t>(r)] * width,
                             static_cast<size_t>(width));
     hidden = last;
   }
-  float* logits = logits_.reserve(static_cast<size_t>(rows * vocab));
-  model_.head(hidden, rows, logits);
+  float* logits = logits_.reserve(static_cast<size_t>(padded * vocab));
+  model_.head(hidden, padded, logits);
   return logits;
 }
 

@@ -36,6 +36,7 @@ struct Item {
 struct TokenBatch {
   std::vector<int32_t> ids, positionIds, row, position, length, crossSlot, crossLength;
   std::vector<int64_t> lastToken;  // per output row: index of the token whose logits are needed
+  int64_t real = 0;                // tokens before the padding to a row bucket
   void clear();
 };
 
@@ -56,12 +57,15 @@ class Engine::Worker {
   void admit();
   bool makeRoom(const Item& item, const std::vector<Item*>& batch);
   void reserveCaches(int64_t encoderTokens);
+  int64_t slots() const;
   void encode(const std::vector<Item*>& items);
   void step();
   void collect(TokenBatch& batch);
   void collectPrompt(TokenBatch& batch, Item& item);
   void collectLive(TokenBatch& batch, Item& item);
   void pushToken(TokenBatch& batch, const Item& item, int32_t row, int32_t id, int32_t positionId, int64_t position);
+  void padBatch(TokenBatch& batch);
+  int64_t paddedRows(int64_t rows) const;
   void decodeChunks(const TokenBatch& batch);
   float* computeLogits(int64_t rows);
   float* logitsOf(const Item& item, int64_t firstRow);
@@ -75,7 +79,7 @@ class Engine::Worker {
   const int32_t maxBatch_;
   const std::atomic<bool>& stop_;
   std::unique_ptr<SlotCache> self_, cross_;
-  std::vector<int32_t> ancestry_, ancestryScratch_;  // [maxBatch, capacity]
+  std::vector<int32_t> ancestry_, ancestryScratch_;  // [slots(), capacity]
   std::vector<int32_t> freeRows_, freeSlots_;
   std::deque<std::unique_ptr<Item>> pending_;
   std::vector<std::unique_ptr<Item>> active_;

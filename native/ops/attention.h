@@ -27,9 +27,11 @@ struct EncoderAttentionArgs {
   int64_t headDim;
   float scale;  // >= 0
   const RelativeBias* bias = nullptr;
-  // BFloat16, Int8: queries, keys, values and softmax weights may be rounded to bfloat16 before their products.
+  // BFloat16, Int8: queries, keys, values and softmax weights may be rounded to bfloat16 before their products;
+  // Float16: to float16.
   ComputeType type = ComputeType::Float32;
   int64_t units = 1, pool = 1;  // both 1 with a bias; units * pool divides tokens
+  Element qkvElement = Element::Float32, outElement = Element::Float32;  // 16 bits: rows are storedWidth() apart
 };
 
 // Self-attention inside the windows of a map: out = softmax(similarity + bias + mask) V per (batch, window, head), with
@@ -45,16 +47,18 @@ struct WindowAttentionArgs {
   int64_t heads;
   int64_t headDim;
   Similarity similarity;
-  const float* scale;  // [heads]
-  RelativeBias bias;   // gridH = gridW = map.side, prefix 0
-  float mask;          // added to the score of two cells of different regions
+  const float* scale;                       // [heads]
+  RelativeBias bias;                        // gridH = gridW = map.side, prefix 0
+  float mask;                               // added to the score of two cells of different regions
+  ComputeType type = ComputeType::Float32;  // as in EncoderAttentionArgs
+  Element qkvElement = Element::Float32, outElement = Element::Float32;
 };
 
-// Elements of a key/value cache. In bfloat16 keys and values are rounded when they are written; all arithmetic on them
+// Elements of a key/value cache. In 16 bits keys and values are rounded when they are written; all arithmetic on them
 // is float32.
-enum class CacheType : uint8_t { Float32, BFloat16 };
+using CacheType = Element;
 
-constexpr int64_t cacheElementBytes(CacheType type) { return type == CacheType::Float32 ? 4 : 2; }
+constexpr int64_t cacheElementBytes(CacheType type) { return elementBytes(type); }
 
 // Attention of single query tokens over a slot cache. Self-attention: every token names a row of `slots`, which says
 // for each position in which cache slot its key lies (the ancestry table: beams share prefixes by index, no cache is
@@ -77,6 +81,7 @@ struct CachedAttentionArgs {
   const uint8_t* const* maskOfToken = nullptr;  // [tokens] pointers to [length] flags (0 = hidden) or nullptr entries
   float* probabilities = nullptr;               // optional [tokens, heads, capacity] attention weights for output
   CacheType cacheType = CacheType::Float32;
+  Element outElement = Element::Float32;
 };
 
 // Self-attention of a decoder with predicting streams, whose scores add what a query says of the bucket of distances

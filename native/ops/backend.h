@@ -66,7 +66,12 @@ class Backend {
   // Whether embedTokens() can take rows out of a matrix made by makeLinear(), so that a tied table is held once.
   virtual bool readsRows() const { return false; }
 
+  // How plans may store what linear maps of this type read: a 16-bit element where every op that makes such rows can
+  // write it and encoder attention can read it; otherwise Float32.
+  virtual Element storesOperands(ComputeType) const { return Element::Float32; }
+
   virtual void linear(const LinearArgs&) = 0;
+  virtual void round(const RoundArgs&) { lacks("rounding to 16 bits"); }
   virtual void layerNorm(const LayerNormArgs&) = 0;
   virtual void encoderAttention(const EncoderAttentionArgs&) = 0;
   virtual void cachedAttention(const CachedAttentionArgs&) = 0;

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "core/compute_type.h"
 #include "ops/activation.h"
 
 namespace ved::ops {
@@ -35,9 +36,9 @@ struct RotateArgs {
   const float* sines;    // same
   int64_t batch, tokens, cells, heads, headDim;
 };
-// Rotary positions of text: of each head's query, key and, with 3 parts, value x of a token, with d < headDim / 2 and the
-// angle a of row positionIds[t], (x[2d], x[2d + 1]) = (x[2d] cos a[d] - x[2d + 1] sin a[d], x[2d + 1] cos a[d] + x[2d] sin
-// a[d]). In place.
+// Rotary positions of text: of each head's query, key and, with 3 parts, value x of a token, with d < headDim / 2 and
+// the angle a of row positionIds[t], (x[2d], x[2d + 1]) = (x[2d] cos a[d] - x[2d + 1] sin a[d], x[2d + 1] cos a[d] +
+// x[2d] sin a[d]). In place.
 struct TurnPairsArgs {
   float* qkv;                  // [tokens, 3 * heads * headDim]
   const float* cosines;        // [rows, headDim / 2]
@@ -50,6 +51,7 @@ struct GateArgs {
   float* y;        // [rows, width]
   int64_t rows, width;
   Activation activation;
-};  // y[r, i] = act(x[r, i]) * x[r, width + i]
+  Element yElement = Element::Float32;  // 16 bits: rows are storedWidth() apart
+};                                      // y[r, i] = act(x[r, i]) * x[r, width + i]
 
 }  // namespace ved::ops

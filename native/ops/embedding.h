@@ -17,6 +17,7 @@ struct PatchesArgs {
   int64_t batch, channels, height, width, patchH, patchW, gridH, gridW;
   int64_t strideH = patchH, strideW = patchW, padH = 0, padW = 0;
   CellOrder order = {};
+  Element element = Element::Float32;  // of the patches; 16 bits: rows are storedWidth() apart
 };
 
 // Four neighbouring cells side by side, zero outside the map:

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "core/compute_type.h"
+
 namespace ved::ops {
 
 enum class NormKind : uint8_t { Layer, Rms };
@@ -10,7 +12,7 @@ enum class NormKind : uint8_t { Layer, Rms };
 struct LayerNormArgs {
   const float* x;  // [rows, width], row stride ldx
   int64_t ldx;
-  float* y;  // [rows, width], row stride ldy; may equal x
+  float* y;  // [rows, width], row stride ldy; may equal x; nullptr: only the rounded result is wanted
   int64_t ldy;
   int64_t rows;
   int64_t width;
@@ -18,6 +20,10 @@ struct LayerNormArgs {
   const float* beta;   // [width]; unused by Rms
   float eps;
   NormKind kind = NormKind::Layer;
+  // The same result in 16 bits, where the next linear maps read it (plan/operands.cpp).
+  void* rounded = nullptr;  // [rows, width], row stride ldRounded
+  int64_t ldRounded = 0;
+  Element roundedElement = Element::BFloat16;
 };
 
 }  // namespace ved::ops

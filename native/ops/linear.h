@@ -4,6 +4,7 @@
 //   W[n, k] = sw[n] * round(W[n, k] / sw[n]),  sw[n] = max_k |W[n, k]| / 127   (fixed when the weight is filled)
 //   x[m, k] = sx[m] * round(x[m, k] / sx[m]),  sx[m] = max_k |x[m, k]| / 127   (per row, at every call)
 // and the products of the integers are summed exactly. A row that is not finite gives a row of NaN.
+// In float16 both are rounded as in bfloat16, but never to infinity: float16Bits().
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,18 @@ struct LinearArgs {
   Activation activation = Activation::Identity;
   const float* residual = nullptr;  // [rows, out], row stride ldr; added after the activation
   int64_t ldr = 0;
+  // 16 bits where the plan stored them so (plan/operands.cpp): x then points to numbers of the weight's type, already
+  // rounded, and y is rounded as it is written.
+  Element xElement = Element::Float32, yElement = Element::Float32;
+};
+
+// y[r, :] = x[r, :] in a 16-bit type
+struct RoundArgs {
+  const float* x;  // row stride ldx
+  int64_t ldx;
+  void* y;  // row stride ldy
+  int64_t ldy, rows, width;
+  Element element;
 };
 
 }  // namespace ved::ops

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 namespace ved::plan {
-namespace {
 
 bool reads(const Op& op, int value) {
   if (op.in == value || op.residual == value || op.relative == value) return true;
@@ -12,8 +11,10 @@ bool reads(const Op& op, int value) {
                              op.kind == OpKind::Scale);
 }
 
+namespace {
+
 bool touches(const Op& op, int value) {
-  return op.in == value || op.out == value || op.residual == value || op.relative == value;
+  return op.in == value || op.out == value || op.residual == value || op.relative == value || op.rounded == value;
 }
 
 bool readLater(const Program& program, size_t from, int value) {
@@ -127,6 +128,8 @@ const char* kindName(OpKind kind) {
       return "take_stream";
     case OpKind::CrossAttention:
       return "cross_attention";
+    case OpKind::Round:
+      return "round";
     case OpKind::Tap:
       return "tap";
   }
@@ -172,8 +175,8 @@ void place(Program& program, const RowCounts& rows) {
   for (size_t v = 0; v < program.values.size(); ++v) {
     Value& value = program.values[v];
     if (value.external || life[v].first < 0) continue;
-    const int64_t floats = value.width * rows[static_cast<size_t>(value.rows)];
-    const int64_t size = (floats + 15) / 16 * 16;
+    const int64_t count = storedWidth(value.width, value.element) * rows[static_cast<size_t>(value.rows)];
+    const int64_t size = (count * elementBytes(value.element) + 63) / 64 * 16;
     value.offset = firstFit(placed, life[v], size);
     placed.push_back({value.offset, size, life[v]});
     program.arenaFloats = std::max(program.arenaFloats, value.offset + size);
@@ -183,10 +186,14 @@ void place(Program& program, const RowCounts& rows) {
 std::string dump(const Program& program) {
   std::string text = program.name + "\n";
   const auto name = [&](int v) {
-    return v < 0 ? std::string("-") : "%" + std::to_string(v) + ":" + program.values[static_cast<size_t>(v)].name;
+    if (v < 0) return std::string("-");
+    const Value& value = program.values[static_cast<size_t>(v)];
+    const char* stored = value.element == Element::Float32 ? "" : value.element == Element::BFloat16 ? ":bf16" : ":f16";
+    return "%" + std::to_string(v) + ":" + value.name + stored;
   };
   for (const Op& op : program.ops) {
     text += std::string("  ") + kindName(op.kind) + " " + name(op.in) + " -> " + name(op.out);
+    if (op.rounded >= 0) text += ", " + name(op.rounded);
     if (op.layer >= 0) text += " layer=" + std::to_string(op.layer);
     if (op.weight) text += " [" + std::to_string(op.weight->out) + "x" + std::to_string(op.weight->in) + "]";
     if (op.useBias) text += " +bias";

@@ -39,7 +39,8 @@ enum class OpKind : uint8_t {
   SelfAttention,
   NgramAttention,
   CrossAttention,
-  Tap,  // hands a copy of a buffer to the caller, when the caller asked for hidden states
+  Round,  // a copy in 16 bits
+  Tap,    // hands a copy of a buffer to the caller, when the caller asked for hidden states
 };
 
 // Rows of a buffer: one per token (of an encoder's first stage), per patch, or per cell of a later stage's map.
@@ -60,6 +61,7 @@ struct Value {
   RowKind rows = RowKind::Token;
   int64_t offset = -1;  // floats into the arena; -1: bound by the caller
   bool external = false;
+  Element element = Element::Float32;
 };
 
 struct Op {
@@ -73,6 +75,7 @@ struct Op {
   Activation activation = Activation::Identity;
   int residual = -1;  // fused Add
   int relative = -1;  // NgramAttention
+  int rounded = -1;   // LayerNorm: the same result in 16 bits; `out` may be -1 then
   int layer = -1;
   int64_t heads = 0, headDim = 0;
   float scale = 1;
@@ -145,8 +148,13 @@ struct Bindings {
   const std::atomic<bool>* stop = nullptr;                        // polled between ops; run() throws ABORTED
 };
 
+// Whether an op reads a value; those that work in place read what they overwrite.
+bool reads(const Op& op, int value);
 // Linear + AddBias + Activate + Add become one op where nobody reads the intermediate value in between.
 void fuse(Program& program);
+// Stores in 16 bits what only linear maps and encoder attention of that operand element read, and gives linear maps
+// whose input has to stay float32 a rounded copy. After fuse().
+void storeOperands(Program& program, Element element);
 // Places all buffers for at most so many rows of each kind; buffers whose lives do not overlap share memory.
 void place(Program& program, const RowCounts& rows);
 std::string dump(const Program& program);
@@ -162,6 +170,7 @@ class Runner {
  private:
   void executeAll(const Program& program, const Bindings& b);
   void execute(const Program& program, const Op& op, const Bindings& b);
+  void executeNorm(const Program& program, const Op& op, const Bindings& b);
   void executeWindow(const Program& program, const Op& op, const Bindings& b);
   void stage(Bindings& b);
   bool replays(const Program& program, const Bindings& b);

@@ -104,6 +104,8 @@ const int32_t* Runner::positionRows(const Bindings& b) const {
 
 void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
   const auto width = [&](int value) { return program.values[static_cast<size_t>(value)].width; };
+  const auto element = [&](int value) { return program.values[static_cast<size_t>(value)].element; };
+  const auto stride = [&](int value) { return storedWidth(width(value), element(value)); };
   switch (op.kind) {
     case OpKind::Patches: {
       const spec::PatchEmbedding& e = spec_.encoder.embedding;
@@ -122,6 +124,7 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
         args.padH = overlap->padHeight, args.padW = overlap->padWidth;
       }
       args.order = cellOrder(e);
+      args.element = element(op.out);
       backend_.patches(args);
       break;
     }
@@ -161,9 +164,11 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       ops::LinearArgs args{};
       args.weight = op.weight;
       args.x = at(program, op.in, b);
-      args.ldx = width(op.in);
+      args.ldx = stride(op.in);
+      args.xElement = element(op.in);
       args.y = at(program, op.out, b);
-      args.ldy = width(op.out);
+      args.ldy = stride(op.out);
+      args.yElement = element(op.out);
       args.rows = rows(program, op.in, b);
       args.useBias = op.useBias;
       args.activation = op.activation;
@@ -185,8 +190,8 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       backend_.scaleColumns({at(program, op.out, b), rows(program, op.out, b), width(op.out), op.factors});
       break;
     case OpKind::Gate:
-      backend_.gate(
-          {at(program, op.in, b), at(program, op.out, b), rows(program, op.out, b), width(op.out), op.activation});
+      backend_.gate({at(program, op.in, b), at(program, op.out, b), rows(program, op.out, b), width(op.out),
+                     op.activation, element(op.out)});
       break;
     case OpKind::Rotate:
       backend_.rotate({at(program, op.out, b), b.angles->cosines.data(), b.angles->sines.data(), b.batch,
@@ -213,9 +218,11 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
       executeWindow(program, op, b);
       break;
     case OpKind::LayerNorm:
-      backend_.layerNorm({at(program, op.in, b), width(op.in), at(program, op.out, b), width(op.out),
-                          rows(program, op.in, b), width(op.in), op.norm->gamma.data(),
-                          op.norm->beta.empty() ? nullptr : op.norm->beta.data(), op.norm->eps, op.norm->kind});
+      executeNorm(program, op, b);
+      break;
+    case OpKind::Round:
+      backend_.round({at(program, op.in, b), width(op.in), at(program, op.out, b), stride(op.out),
+                      rows(program, op.in, b), width(op.in), element(op.out)});
       break;
     case OpKind::Tap: {
       if (b.taps) {
@@ -229,6 +236,28 @@ void Runner::execute(const Program& program, const Op& op, const Bindings& b) {
     default:
       executeAttention(program, op, b);
   }
+}
+
+// One result, or two: float32 for the residual stream, 16 bits for the linear maps that follow.
+void Runner::executeNorm(const Program& program, const Op& op, const Bindings& b) {
+  const auto value = [&](int v) -> const Value& { return program.values[static_cast<size_t>(v)]; };
+  ops::LayerNormArgs args{};
+  args.x = at(program, op.in, b);
+  args.ldx = args.width = args.ldy = value(op.in).width;
+  args.rows = rows(program, op.in, b);
+  args.gamma = op.norm->gamma.data();
+  args.beta = op.norm->beta.empty() ? nullptr : op.norm->beta.data();
+  args.eps = op.norm->eps;
+  args.kind = op.norm->kind;
+  const bool narrow = op.out >= 0 && value(op.out).element != Element::Float32;
+  const int rounded = narrow ? op.out : op.rounded;
+  if (op.out >= 0 && !narrow) args.y = at(program, op.out, b);
+  if (rounded >= 0) {
+    args.rounded = at(program, rounded, b);
+    args.roundedElement = value(rounded).element;
+    args.ldRounded = storedWidth(args.width, args.roundedElement);
+  }
+  backend_.layerNorm(args);
 }
 
 void Runner::executeWindow(const Program& program, const Op& op, const Bindings& b) {
@@ -249,6 +278,9 @@ void Runner::executeWindow(const Program& program, const Op& op, const Bindings&
   args.scale = layer.similarityScale.data();
   args.bias = layer.windowBias.view();
   args.mask = static_cast<float>(window.mask);
+  args.type = weights_.type;
+  args.qkvElement = program.values[static_cast<size_t>(op.in)].element;
+  args.outElement = program.values[static_cast<size_t>(op.out)].element;
   backend_.windowAttention(args);
 }
 
@@ -293,6 +325,7 @@ void Runner::executeNgram(const Program& program, const Op& op, const Bindings& 
 
 void Runner::executeAttention(const Program& program, const Op& op, const Bindings& b) {
   const int64_t inner = op.heads * op.headDim;
+  const auto element = [&](int value) { return program.values[static_cast<size_t>(value)].element; };
   const float* in = at(program, op.in, b);
   const size_t layer = static_cast<size_t>(op.layer);
   if (op.kind == OpKind::EncoderAttention) {
@@ -300,7 +333,7 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
     const int64_t tokens = rows(program, op.in, b) / b.batch;
     backend_.encoderAttention({in, at(program, op.out, b), b.batch, tokens, op.heads, op.headDim, op.scale,
                                b.biases ? &bias : nullptr, weights_.type, op.unitTokens ? tokens / op.unitTokens : 1,
-                               op.pool});
+                               op.pool, element(op.in), element(op.out)});
     return;
   }
   if (op.kind == OpKind::WriteSelfCache) {
@@ -326,7 +359,8 @@ void Runner::executeAttention(const Program& program, const Op& op, const Bindin
   args.values = cache.values[layer];
   args.capacity = cache.capacity;
   args.out = at(program, op.out, b);
-  args.ldo = inner;
+  args.outElement = element(op.out);
+  args.ldo = storedWidth(inner, args.outElement);
   args.tokens = b.tokens;
   args.heads = op.heads;
   args.headDim = op.headDim;

@@ -18,8 +18,9 @@ double tolerance(int64_t headDim, int64_t length, float scale) {
 
 // Rounding moves a score by 2 roundoffs of sqrt(headDim) products of random sign, and the weights and values by one
 // each.
-double bf16Tolerance(int64_t headDim, float scale) {
-  return 4.0 * kBf16Eps * (std::sqrt(static_cast<double>(headDim)) * 4.0 * std::fabs(scale) + 4.0);
+double tolerance16(ComputeType type, int64_t headDim, float scale) {
+  const double eps = type == ComputeType::Float16 ? kF16Eps : kBf16Eps;
+  return 4.0 * eps * (std::sqrt(static_cast<double>(headDim)) * 4.0 * std::fabs(scale) + 4.0);
 }
 
 void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads, int64_t headDim, uint64_t seed,
@@ -36,7 +37,8 @@ void checkEncoder(Backend& backend, int64_t batch, int64_t tokens, int64_t heads
   backend.encoderAttention(a);
   const std::string what = backend.name() + " encoder T " + std::to_string(tokens) + " D " + std::to_string(headDim) +
                            " " + computeTypeName(type);
-  const double tol = type == ComputeType::Float32 ? tolerance(headDim, tokens, scale) : bf16Tolerance(headDim, scale);
+  const double tol =
+      type == ComputeType::Float32 ? tolerance(headDim, tokens, scale) : tolerance16(type, headDim, scale);
   for (size_t i = 0; i < want.size(); ++i)
     if (!checkClose(out[i], want[i], tol, what)) return;
   CHECK(out.intact());
@@ -49,9 +51,9 @@ struct CachedCase {
   CacheType cache = CacheType::Float32;
 };
 
-std::vector<uint16_t> rounded(const Guarded& values) {
+std::vector<uint16_t> rounded(const Guarded& values, CacheType type) {
   std::vector<uint16_t> bits(values.size());
-  for (size_t i = 0; i < bits.size(); ++i) bits[i] = bfloat16Bits(values[i]);
+  for (size_t i = 0; i < bits.size(); ++i) bits[i] = bits16(values[i], type);
   return bits;
 }
 
@@ -93,7 +95,7 @@ struct CachedData {
             nullptr,
             c.cache};
     if (c.cache == CacheType::Float32) return;
-    keys16 = rounded(keys), values16 = rounded(values);
+    keys16 = rounded(keys, c.cache), values16 = rounded(values, c.cache);
     args.keys = keys16.data(), args.values = values16.data();
   }
   Random random;
@@ -119,7 +121,10 @@ void checkCached(Backend& backend, const CachedCase& c) {
   if (c.probabilities) a.probabilities = p.data();
   backend.cachedAttention(a);
   const std::string what = backend.name() + " cached D " + std::to_string(c.headDim) + " C " +
-                           std::to_string(c.capacity) + (c.cache == CacheType::Float32 ? "" : " bfloat16");
+                           std::to_string(c.capacity) +
+                           (c.cache == CacheType::Float32    ? ""
+                            : c.cache == CacheType::BFloat16 ? " bfloat16"
+                                                             : " float16");
   const double tol = tolerance(c.headDim, c.capacity, a.scale);
   for (int64_t t = 0; t < c.tokens; ++t) {
     for (int64_t i = 0; i < d.width; ++i)
@@ -171,6 +176,7 @@ VED_TEST(encoder_attention_every_size) {
       }
       checkEncoder(*backend, 1, 197, 3, 64, 7, type);
       checkEncoder(*backend, 1, 577, 1, 80, 8, type);
+      for (const int64_t headDim : {96, 120, 128, 144}) checkEncoder(*backend, 2, 130, 1, headDim, 9, type);
     }
   }
 }
@@ -212,7 +218,7 @@ VED_TEST(encoder_attention_units_by_hand) {
 VED_TEST(cached_attention_every_size) {
   for (const Target& target : targets()) {
     const auto backend = target.make(2);
-    for (const CacheType cache : {CacheType::Float32, CacheType::BFloat16}) {
+    for (const CacheType cache : target.caches()) {
       for (int64_t i = 1; i <= 70; ++i) {
         const auto seed = static_cast<uint64_t>(i);
         checkCached(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, (i & 4) != 0, seed, cache});
@@ -272,7 +278,7 @@ VED_TEST(attention_bits_do_not_depend_on_batch_or_threads) {
     std::vector<float> qkv(batch * 3 * image), got(batch * image), want;
     random.fill(qkv.data(), qkv.size());
     const CachedCase c{
-        9, 3, 40, 700, true, true, false, 5, type == ComputeType::Float32 ? CacheType::Float32 : CacheType::BFloat16};
+        9, 3, 40, 700, true, true, false, 5, type == ComputeType::Int8 ? CacheType::BFloat16 : operandElement(type)};
     CachedData d(c);
     std::vector<float> cached(static_cast<size_t>(c.tokens * d.width)), wantCached;
     for (const int threads : {1, 2, 4}) {
@@ -314,13 +320,16 @@ VED_TEST(write_cache_equals_reference) {
       CHECK(sameBits(values.data(), wantValues.data(), n));
       CHECK(keys.intact() && values.intact());
 
-      std::vector<uint16_t> narrow(n), wantNarrow(n), other(n);
-      a.cacheType = CacheType::BFloat16;
-      a.keys = wantNarrow.data(), a.values = other.data();
-      makeReferenceBackend()->writeCache(a);
-      a.keys = narrow.data();
-      target.make(1)->writeCache(a);
-      CHECK(narrow == wantNarrow);
+      for (const CacheType cache : target.caches()) {
+        if (cache == CacheType::Float32) continue;
+        std::vector<uint16_t> narrow(n), wantNarrow(n), other(n);
+        a.cacheType = cache;
+        a.keys = wantNarrow.data(), a.values = other.data();
+        makeReferenceBackend()->writeCache(a);
+        a.keys = narrow.data();
+        target.make(1)->writeCache(a);
+        CHECK(narrow == wantNarrow);
+      }
     }
 }
 

@@ -24,6 +24,13 @@ inline std::vector<ops::CpuIsa> availableIsas() {
 }
 
 constexpr double kBf16Eps = 1.0 / 512;  // 2^-9, unit roundoff of bfloat16
+constexpr double kF16Eps = 1.0 / 4096;  // 2^-12, unit roundoff of float16
+inline uint16_t bits16(float value, Element element) {
+  return element == Element::BFloat16 ? bfloat16Bits(value) : float16Bits(value);
+}
+inline float from16(uint16_t bits, Element element) {
+  return element == Element::BFloat16 ? bfloat16ToFloat(bits) : float16ToFloat(bits);
+}
 constexpr ComputeType kTypes[] = {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8};
 
 inline std::string label(ops::CpuIsa isa) { return ops::cpuIsaName(isa); }
@@ -35,6 +42,11 @@ struct Target {
   std::vector<ComputeType> types;  // that its linear maps and encoder attention know
   bool sameBitsInAllTypes = true;  // a row's result never depends on the rows beside it; else in float32 only
   bool knows(ComputeType type) const { return std::find(types.begin(), types.end(), type) != types.end(); }
+  std::vector<Element> caches() const {
+    std::vector<Element> all = {Element::Float32, Element::BFloat16};
+    if (knows(ComputeType::Float16)) all.push_back(Element::Float16);
+    return all;
+  }
 };
 const std::vector<Target>& targets();
 

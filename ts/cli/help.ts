@@ -16,7 +16,7 @@ IMAGE: a file, a folder (its image files, sorted by name, subfolders left out), 
 Model
   --model SOURCE         folder or Hub id; without it the bundled line reader
   --device D             auto, cpu, cuda, cuda:N
-  --dtype T              auto, float32, bfloat16, int8
+  --dtype T              auto, float32, bfloat16, float16 (CUDA), int8 (CPU)
   --threads N            compute threads
   --max-batch N          decoder rows held at once
   --revision R, --cache-dir DIR, --local-files-only

@@ -11,6 +11,7 @@ export interface Tensor {
   readonly data: Float32Array;
   readonly dims: readonly number[];
 }
+/** float16 is there on CUDA only, int8 on the CPU only. */
 export type DType = 'float32' | 'bfloat16' | 'float16' | 'int8';
 
 export interface LoadProgress {
@@ -106,7 +107,7 @@ export function nativeLoadOptions(options: LoadOptions, report: () => CudaReport
   const reference = process.env['VED_BACKEND'] === 'reference';
   const cuda = reference ? undefined : cudaDevice(device, report);
   const types: NativeLoadOptions['dtype'][] =
-    cuda === undefined ? ['float32', 'bfloat16', 'int8'] : ['float32', 'bfloat16'];
+    cuda === undefined ? ['float32', 'bfloat16', 'int8'] : ['float32', 'bfloat16', 'float16'];
   const type = types.find((known) => known === (dtype === 'auto' ? 'float32' : dtype));
   if (!type) {
     const where = cuda === undefined ? 'the CPU' : 'CUDA';

@@ -11,7 +11,7 @@ export interface NativeLoadOptions {
   backend: 'cpu' | 'reference' | 'cuda';
   device?: number; // of 'cuda'
   isa: 'auto' | 'scalar' | 'avx2' | 'avx512' | 'neon';
-  dtype: 'float32' | 'bfloat16' | 'int8';
+  dtype: 'float32' | 'bfloat16' | 'float16' | 'int8';
   threads: number; // 0: chosen from the machine
   maxBatch: number; // decoder rows held at once
   fuse: boolean;

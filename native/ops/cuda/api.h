@@ -15,9 +15,15 @@
 namespace ved::cuda {
 
 constexpr uint32_t kAbi = 1;
-constexpr int kMinimumMajor = 8;       // compute capability 8.0
-constexpr int kMinimumDriver = 13000;  // what CUDA 13 binaries ask of the driver (r580)
-constexpr int64_t kMaxHeadDim = 256;   // of both attention kernels
+constexpr int kMinimumMajor = 8;        // compute capability 8.0
+constexpr int kMinimumDriver = 13000;   // what CUDA 13 binaries ask of the driver (r580)
+constexpr int64_t kMaxHeadDim = 256;    // of both attention kernels
+constexpr int64_t kMaxHeadDim16 = 128;  // of encoder and window attention on tensor cores
+
+// Encoder and window attention in 16 bits; larger heads stay in float32.
+constexpr bool usesTensorCores(ComputeType type, int64_t headDim) {
+  return (type == ComputeType::BFloat16 || type == ComputeType::Float16) && headDim <= kMaxHeadDim16;
+}
 
 enum Status : int { kOk = 0, kFailed = 1, kOutOfMemory = 2 };
 
@@ -40,8 +46,8 @@ struct DeviceInfo {
 
 struct Context;
 
-// A packed weight on the device. Float32: [ceil(in / 4)][out][4]; BFloat16: [out][in rounded up to 8]. The type is that
-// of both factors; sums, statistics and the residual stream are float32.
+// A packed weight on the device. Float32: [ceil(in / 4)][out][4]; 16 bits: [out][in rounded up to 8], zeros behind the
+// last input. The type is that of both factors; sums, statistics and the residual stream are float32.
 struct Weight {
   int64_t in, out;
   ComputeType type;
@@ -52,15 +58,16 @@ struct Weight {
 
 struct LinearCall {
   Weight weight;
-  const float* x;
+  const void* x;  // of xElement: Float32 or the weight's type
   int64_t ldx;
-  float* y;
+  void* y;  // of yElement
   int64_t ldy;
   int64_t rows;
   const float* residual;
   int64_t ldr;
   int32_t useBias;
   int32_t activation;
+  Element xElement, yElement;
 };
 
 struct PackBlock {
@@ -106,6 +113,7 @@ struct Api {
   uint64_t (*weightBytes)(ComputeType type, int64_t in, int64_t out);
   Status (*packBlock)(Context* context, const PackBlock* call);
   Status (*linear)(Context* context, const LinearCall* call);
+  Status (*round)(Context* context, const ops::RoundArgs* args);
   Status (*layerNorm)(Context* context, const ops::LayerNormArgs* args);
   Status (*encoderAttention)(Context* context, const ops::EncoderAttentionArgs* args);
   Status (*cachedAttention)(Context* context, const ops::CachedAttentionArgs* args);
@@ -138,6 +146,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(LinearCall),
                               sizeof(PackBlock),
                               sizeof(SummaryCall),
+                              sizeof(ops::RoundArgs),
                               sizeof(ops::LayerNormArgs),
                               sizeof(ops::EncoderAttentionArgs),
                               sizeof(ops::CachedAttentionArgs),

@@ -228,8 +228,11 @@ void CudaBackend::linear(const ops::LinearArgs& a) {
   call.residual = a.residual, call.ldr = a.ldr;
   call.useBias = a.useBias ? 1 : 0;
   call.activation = static_cast<int32_t>(a.activation);
+  call.xElement = a.xElement, call.yElement = a.yElement;
   check(api_.linear(context_, &call));
 }
+
+void CudaBackend::round(const ops::RoundArgs& a) { check(api_.round(context_, &a)); }
 
 void CudaBackend::layerNorm(const ops::LayerNormArgs& a) {
   ops::LayerNormArgs args = a;

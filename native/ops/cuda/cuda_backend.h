@@ -34,7 +34,9 @@ class CudaBackend final : public ops::Backend {
 
   std::unique_ptr<ops::LinearWeight> makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) override;
   const float* biasOf(const ops::LinearWeight& weight) const override;  // on the device
+  Element storesOperands(ComputeType type) const override { return operandElement(type); }
   void linear(const ops::LinearArgs&) override;
+  void round(const ops::RoundArgs&) override;
   void layerNorm(const ops::LayerNormArgs&) override;
   void encoderAttention(const ops::EncoderAttentionArgs&) override;
   void cachedAttention(const ops::CachedAttentionArgs&) override;

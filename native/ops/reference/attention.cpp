@@ -11,14 +11,15 @@ namespace {
 
 float cached(const void* base, int64_t index, CacheType type) {
   if (type == CacheType::Float32) return static_cast<const float*>(base)[index];
-  return bfloat16ToFloat(static_cast<const uint16_t*>(base)[index]);
+  const uint16_t bits = static_cast<const uint16_t*>(base)[index];
+  return type == CacheType::BFloat16 ? bfloat16ToFloat(bits) : float16ToFloat(bits);
 }
 
 void store(void* base, int64_t index, CacheType type, float value) {
   if (type == CacheType::Float32)
     static_cast<float*>(base)[index] = value;
   else
-    static_cast<uint16_t*>(base)[index] = bfloat16Bits(value);
+    static_cast<uint16_t*>(base)[index] = type == CacheType::BFloat16 ? bfloat16Bits(value) : float16Bits(value);
 }
 
 double dot(const float* a, const float* b, int64_t n) {

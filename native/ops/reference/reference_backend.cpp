@@ -13,6 +13,8 @@ std::vector<double> rounded(const float* x, int64_t n, ComputeType type) {
   std::vector<double> row(x, x + n);
   if (type == ComputeType::BFloat16)
     for (int64_t i = 0; i < n; ++i) row[i] = bfloat16ToFloat(bfloat16Bits(x[i]));
+  if (type == ComputeType::Float16)
+    for (int64_t i = 0; i < n; ++i) row[i] = float16ToFloat(float16Bits(x[i]));
   if (type != ComputeType::Int8) return row;
   float top = 0, probe = 0;
   for (int64_t i = 0; i < n; ++i) top = std::max(top, std::fabs(x[i])), probe += x[i] * 0.0f;

@@ -30,25 +30,33 @@ class MirrorBackend final : public ops::Backend {
   void linear(const ops::LinearArgs& a) override {
     Copies m(*device_);
     ops::LinearArgs d = a;
-    d.x = m.in(a.x, strided(a.rows, a.ldx, a.weight->in));
-    d.y = m.out(a.y, strided(a.rows, a.ldy, a.weight->out));
+    d.x = m.in(a.x, strided(a.rows, a.ldx, a.weight->in), a.xElement);
+    d.y = m.out(a.y, strided(a.rows, a.ldy, a.weight->out), a.yElement);
     d.residual = a.residual == a.y ? d.y : m.in(a.residual, strided(a.rows, a.ldr, a.weight->out));
     device_->linear(d);
+  }
+  void round(const ops::RoundArgs& a) override {
+    Copies m(*device_);
+    ops::RoundArgs d = a;
+    d.x = m.in(a.x, strided(a.rows, a.ldx, a.width));
+    d.y = m.outBytes(a.y, strided(a.rows, a.ldy, a.width) * elementBytes(a.element));
+    device_->round(d);
   }
   void layerNorm(const ops::LayerNormArgs& a) override {
     Copies m(*device_);
     ops::LayerNormArgs d = a;
     d.y = m.out(a.y, strided(a.rows, a.ldy, a.width));
     d.x = a.x == a.y ? d.y : m.in(a.x, strided(a.rows, a.ldx, a.width));
+    d.rounded = m.outBytes(a.rounded, strided(a.rows, a.ldRounded, a.width) * elementBytes(a.roundedElement));
     m.constant(a.gamma), m.constant(a.beta);
     device_->layerNorm(d);
   }
   void encoderAttention(const ops::EncoderAttentionArgs& a) override {
     Copies m(*device_);
     ops::EncoderAttentionArgs d = a;
-    const int64_t floats = a.batch * a.tokens * a.heads * a.headDim;
-    d.qkv = m.in(a.qkv, 3 * floats);
-    d.out = m.out(a.out, floats / a.pool);
+    const int64_t width = a.heads * a.headDim, rows = a.batch * a.tokens;
+    d.qkv = m.in(a.qkv, rows * storedWidth(3 * width, a.qkvElement), a.qkvElement);
+    d.out = m.out(a.out, rows / a.pool * storedWidth(width, a.outElement), a.outElement);
     if (a.bias) m.constant(a.bias->table), m.constant(a.bias->classes);
     device_->encoderAttention(d);
   }
@@ -62,7 +70,7 @@ class MirrorBackend final : public ops::Backend {
     const int64_t cacheBytes = slots * width * a.capacity * ops::cacheElementBytes(a.cacheType);
     d.keys = m.inBytes(a.keys, cacheBytes);
     d.values = m.inBytes(a.values, cacheBytes);
-    d.out = m.out(a.out, strided(a.tokens, a.ldo, width));
+    d.out = m.out(a.out, strided(a.tokens, a.ldo, width), a.outElement);
     if (a.probabilities) d.probabilities = m.out(a.probabilities, a.tokens * a.heads * a.capacity);
     stage({{at(d.slotOfToken), bytes(a.tokens)},
            {at(d.lengthOfToken), bytes(a.tokens)},
@@ -108,7 +116,7 @@ class MirrorBackend final : public ops::Backend {
     ops::PatchesArgs d = a;
     const int64_t rows = a.batch * a.gridH * a.gridW;
     d.pixels = m.in(a.pixels, a.batch * a.channels * a.height * a.width);
-    d.patches = m.out(a.patches, rows * a.channels * a.patchH * a.patchW);
+    d.patches = m.out(a.patches, rows * storedWidth(a.channels * a.patchH * a.patchW, a.element), a.element);
     device_->patches(d);
   }
   void assembleTokens(const ops::AssembleTokensArgs& a) override {
@@ -168,9 +176,9 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     ops::WindowAttentionArgs d = a;
     const int64_t width = a.heads * a.headDim, rows = a.batch * a.map.height * a.map.width;
-    d.qkv = m.in(a.qkv, rows * 3 * width);
+    d.qkv = m.in(a.qkv, rows * storedWidth(3 * width, a.qkvElement), a.qkvElement);
     d.padding = m.in(a.padding, 3 * width);
-    d.out = m.out(a.out, rows * width);
+    d.out = m.out(a.out, rows * storedWidth(width, a.outElement), a.outElement);
     m.constant(a.scale), m.constant(a.bias.table);
     device_->windowAttention(d);
   }
@@ -207,7 +215,7 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     ops::GateArgs d = a;
     d.x = m.in(a.x, a.rows * 2 * a.width);
-    d.y = m.out(a.y, a.rows * a.width);
+    d.y = m.out(a.y, a.rows * storedWidth(a.width, a.yElement), a.yElement);
     device_->gate(d);
   }
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override {
@@ -227,8 +235,12 @@ class MirrorBackend final : public ops::Backend {
         std::memcpy(back.host, whole.data(), back.bytes);
       }
     }
-    float* in(const float* host, int64_t floats) { return inBytes(host, floats * 4); }
-    float* out(float* host, int64_t floats) { return outBytes(host, floats * 4); }
+    float* in(const float* host, int64_t count, Element element = Element::Float32) {
+      return inBytes(host, count * elementBytes(element));
+    }
+    float* out(float* host, int64_t count, Element element = Element::Float32) {
+      return outBytes(host, count * elementBytes(element));
+    }
     // Devices copy whole floats; an odd number of bfloat16 values ends in half of one.
     float* inBytes(const void* host, int64_t bytes) {
       if (!host) return nullptr;

@@ -13,7 +13,7 @@ Target cudaTarget(const std::string& name, const cuda::Api& api) {
           [&api](int) -> std::unique_ptr<ops::Backend> {
             return std::make_unique<MirrorBackend>(std::make_unique<cuda::CudaBackend>(api, 0));
           },
-          {ComputeType::Float32, ComputeType::BFloat16},
+          {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Float16},
           false};
 }
 

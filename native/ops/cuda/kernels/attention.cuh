@@ -29,7 +29,7 @@ __device__ __forceinline__ float relativeBias(const ops::RelativeBias& b, int64_
 
 // kSlices: the head's dimensions that one lane owns, 32 apart.
 template <class View, int kSlices>
-__global__ void __launch_bounds__(kAttentionWarps* kWarp) attentionKernel(View view, AttentionShape shape) {
+__global__ void __launch_bounds__(kAttentionWarps* kWarp, 4) attentionKernel(View view, AttentionShape shape) {
   const int64_t dim = shape.headDim, width = shape.heads * dim;
   float* queries = sharedMemory<float>();    // [kQueries][dim]
   float* keys = queries + kQueries * dim;    // [kKeys][dim + 1]: lanes read a column

@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) cachedAttentionKernel(ops::Cach
   for (int64_t d = threadIdx.x; d < a.headDim; d += kWarps * kWarp) {
     float mix = 0.0f;
     for (int g = 0; g < kGroups; ++g) mix = fmaf(partial[g * a.headDim + d], expf(maxima[g] - shift), mix);
-    a.out[token * a.ldo + head * a.headDim + d] = mix * inverse;
+    storeElement(a.out, a.outElement, token * a.ldo + head * a.headDim + d, mix * inverse);
   }
   if (!a.probabilities) return;
   float* row = a.probabilities + (token * a.heads + head) * a.capacity;
@@ -127,7 +127,10 @@ Status cachedAttention(Context& c, const ops::CachedAttentionArgs& a) {
     return kFailed;
   }
   if (a.tokens == 0) return kOk;
-  a.cacheType == ops::CacheType::BFloat16 ? launchCached<Brain>(c, a) : launchCached<Single>(c, a);
+  if (a.cacheType == ops::CacheType::Float32)
+    launchCached<Single>(c, a);
+  else
+    a.cacheType == ops::CacheType::BFloat16 ? launchCached<Brain>(c, a) : launchCached<Half>(c, a);
   return launched(c, "cached_attention");
 }
 

@@ -24,6 +24,12 @@ Status report(Context& context, cudaError_t error, const char* what);
 // What the launches since the last call came to.
 Status launched(Context& context, const char* what);
 
+// A call that no kernel here can serve.
+inline Status rejected(Context& context, const char* why) {
+  context.error = why;
+  return kFailed;
+}
+
 inline unsigned blocksFor(int64_t items, int64_t perBlock) {
   return static_cast<unsigned>((items + perBlock - 1) / perBlock);
 }
@@ -31,6 +37,7 @@ inline unsigned blocksFor(int64_t items, int64_t perBlock) {
 // One function per op, each in the file of its kernels.
 Status packBlock(Context&, const PackBlock&);
 Status linear(Context&, const LinearCall&);
+Status round(Context&, const ops::RoundArgs&);
 Status layerNorm(Context&, const ops::LayerNormArgs&);
 Status encoderAttention(Context&, const ops::EncoderAttentionArgs&);
 Status cachedAttention(Context&, const ops::CachedAttentionArgs&);

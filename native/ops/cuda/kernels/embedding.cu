@@ -10,7 +10,7 @@ __device__ __forceinline__ int64_t globalThread() {
   return static_cast<int64_t>(blockIdx.x) * kThreads + static_cast<int64_t>(threadIdx.x);
 }
 
-__global__ void patchesKernel(ops::PatchesArgs a) {
+__global__ void patchesKernel(ops::PatchesArgs a, int64_t ld) {
   const int64_t patch = a.channels * a.patchH * a.patchW;
   const int64_t i = globalThread();
   if (i >= a.batch * a.gridH * a.gridW * patch) return;
@@ -20,7 +20,8 @@ __global__ void patchesKernel(ops::PatchesArgs a) {
   const int64_t y = cell / a.gridW * a.strideH - a.padH + inside / a.patchW % a.patchH;
   const int64_t x = cell % a.gridW * a.strideW - a.padW + inside % a.patchW;
   const bool pixel = y >= 0 && y < a.height && x >= 0 && x < a.width;
-  a.patches[i] = pixel ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0.0f;
+  storeElement(a.patches, a.element, row * ld + inside,
+               pixel ? a.pixels[((b * a.channels + c) * a.height + y) * a.width + x] : 0.0f);
 }
 
 __global__ void poolTokensKernel(ops::PoolTokensArgs a) {
@@ -70,42 +71,38 @@ __global__ void writeCacheKernel(ops::WriteCacheArgs a) {
   if (i >= a.tokens * width) return;
   const int64_t t = i / width, inside = i % width, h = inside / a.headDim, d = inside % a.headDim;
   const int64_t to = ((a.slotOfToken[t] * a.heads + h) * a.capacity + a.positionOfToken[t]) * a.headDim + d;
-  const float key = a.k[t * a.ldk + inside], value = a.v[t * a.ldv + inside];
-  if (a.cacheType == ops::CacheType::Float32) {
-    static_cast<float*>(a.keys)[to] = key;
-    static_cast<float*>(a.values)[to] = value;
-  } else {
-    static_cast<uint16_t*>(a.keys)[to] = Brain::fromFloat(key);
-    static_cast<uint16_t*>(a.values)[to] = Brain::fromFloat(value);
-  }
+  storeElement(a.keys, a.cacheType, to, a.k[t * a.ldk + inside]);
+  storeElement(a.values, a.cacheType, to, a.v[t * a.ldv + inside]);
 }
 
-template <class Args>
-Status overElements(Context& c, void (*kernel)(Args), const Args& a, int64_t count, const char* what) {
-  if (count > 0) launchKernel(c.stream, kernel, dim3(blocksFor(count, kThreads)), dim3(kThreads), 0, a);
+template <class... Args>
+Status overElements(Context& c, void (*kernel)(Args...), int64_t count, const char* what, Args... args) {
+  if (count > 0) launchKernel(c.stream, kernel, dim3(blocksFor(count, kThreads)), dim3(kThreads), 0, args...);
   return launched(c, what);
 }
 
 }  // namespace
 
 Status patches(Context& c, const ops::PatchesArgs& a) {
-  return overElements(c, patchesKernel, a, a.batch * a.gridH * a.gridW * a.channels * a.patchH * a.patchW, "patches");
+  const int64_t patch = a.channels * a.patchH * a.patchW;
+  return overElements(c, patchesKernel, a.batch * a.gridH * a.gridW * patch, "patches", a,
+                      storedWidth(patch, a.element));
 }
 Status poolTokens(Context& c, const ops::PoolTokensArgs& a) {
-  return overElements(c, poolTokensKernel, a, a.batch * (a.tokens / a.groups) * a.width, "pool_tokens");
+  return overElements(c, poolTokensKernel, a.batch * (a.tokens / a.groups) * a.width, "pool_tokens", a);
 }
 Status mergeCells(Context& c, const ops::MergeCellsArgs& a) {
   const int64_t cells = a.batch * ((a.height + 1) / 2) * ((a.width + 1) / 2);
-  return overElements(c, mergeCellsKernel, a, cells * 4 * a.channels, "merge_cells");
+  return overElements(c, mergeCellsKernel, cells * 4 * a.channels, "merge_cells", a);
 }
 Status assembleTokens(Context& c, const ops::AssembleTokensArgs& a) {
-  return overElements(c, assembleTokensKernel, a, a.batch * a.tokens() * a.width, "assemble_tokens");
+  return overElements(c, assembleTokensKernel, a.batch * a.tokens() * a.width, "assemble_tokens", a);
 }
 Status embedTokens(Context& c, const ops::EmbedTokensArgs& a) {
-  return overElements(c, embedTokensKernel, a, a.tokens * a.width, "embed_tokens");
+  return overElements(c, embedTokensKernel, a.tokens * a.width, "embed_tokens", a);
 }
 Status writeCache(Context& c, const ops::WriteCacheArgs& a) {
-  return overElements(c, writeCacheKernel, a, a.tokens * a.heads * a.headDim, "write_cache");
+  return overElements(c, writeCacheKernel, a.tokens * a.heads * a.headDim, "write_cache", a);
 }
 
 }  // namespace ved::cuda

@@ -170,7 +170,7 @@ void releaseGraph(Context* c, void* graph) {
 uint64_t weightBytes(ComputeType type, int64_t in, int64_t out) {
   const uint64_t outputs = static_cast<uint64_t>(out);
   if (type == ComputeType::Float32) return static_cast<uint64_t>((in + 3) / 4 * 4) * outputs * 4;
-  return static_cast<uint64_t>(paddedDepth(in)) * outputs * 2;
+  return static_cast<uint64_t>(storedWidth(in, operandElement(type))) * outputs * 2;
 }
 
 // An op in the table: the op itself behind a pointer, with std::bad_alloc and the like caught.
@@ -209,6 +209,7 @@ const Api kApi = {
     weightBytes,
     entry<PackBlock, packBlock>,
     entry<LinearCall, linear>,
+    entry<ops::RoundArgs, round>,
     entry<ops::LayerNormArgs, layerNorm>,
     entry<ops::EncoderAttentionArgs, encoderAttention>,
     entry<ops::CachedAttentionArgs, cachedAttention>,

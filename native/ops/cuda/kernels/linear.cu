@@ -10,6 +10,11 @@ Status linear(Context& c, const LinearCall& a) {
   return launched(c, "linear");
 }
 
+Status round(Context& c, const ops::RoundArgs& a) {
+  roundRows(c, a);
+  return launched(c, "round");
+}
+
 Status packBlock(Context& c, const PackBlock& a) {
   if (a.outCount * a.inCount == 0) return kOk;
   a.weight.type == ComputeType::Float32 ? packF32(c, a) : pack16(c, a);

@@ -10,14 +10,36 @@ __device__ __forceinline__ void storeOutput(const LinearCall& a, int64_t row, in
   if (a.useBias) sum += a.weight.bias[col];
   sum = activateOne(sum, static_cast<Activation>(a.activation));
   if (a.residual) sum += a.residual[row * a.ldr + col];
-  a.y[row * a.ldy + col] = sum;
+  storeElement(a.y, a.yElement, row * a.ldy + col, sum);
 }
 
-inline int64_t paddedDepth(int64_t in) { return (in + 7) / 8 * 8; }  // 16-bit rows end on 16 bytes
+// The rows of a 16-bit product: numbers of the weight's type. What lies behind the last input may be anything.
+struct Operand {
+  const uint16_t* data;
+  int64_t ld;     // a multiple of 8
+  int64_t depth;  // inputs
+  int64_t ldw;    // of the weight
+};
+
+// The part of a call from `row` on, of at most `limit` rows: grids have limits.
+inline LinearCall rowsOf(const LinearCall& a, int64_t row, int64_t limit) {
+  LinearCall part = a;
+  part.x = static_cast<const unsigned char*>(a.x) + row * a.ldx * elementBytes(a.xElement);
+  part.y = static_cast<unsigned char*>(a.y) + row * a.ldy * elementBytes(a.yElement);
+  if (part.residual) part.residual += row * a.ldr;
+  part.rows = a.rows - row < limit ? a.rows - row : limit;
+  return part;
+}
+
+inline int64_t weightDepth(const Weight& w) { return storedWidth(w.in, operandElement(w.type)); }
 
 void linearF32(Context& c, const LinearCall& a);
 void packF32(Context& c, const PackBlock& a);
 Status linear16(Context& c, const LinearCall& a);
 void pack16(Context& c, const PackBlock& a);
+void roundRows(Context& c, const ops::RoundArgs& a);
+void linearTiles(Context& c, const LinearCall& a, const Operand& x);    // any number of rows
+void linearFewRows(Context& c, const LinearCall& a, const Operand& x);  // kFewRows16 at most
+constexpr int64_t kFewRows16 = 64;
 
 }  // namespace ved::cuda

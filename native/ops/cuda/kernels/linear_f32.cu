@@ -19,13 +19,14 @@ __global__ void __launch_bounds__(kThreads) gemmKernel(LinearCall a) {
   const int tx = thread % 16, ty = thread / 16;
   const int64_t depth4 = (a.weight.in + 3) / 4;
   const float4* weight = static_cast<const float4*>(a.weight.data);  // [depth4][out]
+  const float* x = static_cast<const float*>(a.x);
   float chain[4][4] = {}, total[4][4] = {};
   for (int64_t k0 = 0; k0 < a.weight.in; k0 += kDepth) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int64_t row = row0 + thread / 16 + 16 * i, k = k0 + thread % 16;
       const bool inside = row < a.rows && k < a.weight.in;
-      sharedX[thread % 16 * kPitch + thread / 16 + 16 * i] = inside ? a.x[row * a.ldx + k] : 0.0f;
+      sharedX[thread % 16 * kPitch + thread / 16 + 16 * i] = inside ? x[row * a.ldx + k] : 0.0f;
     }
     const int64_t k4 = k0 / 4 + thread / 64, col = col0 + thread % 64;
     float4 w = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -71,6 +72,7 @@ __global__ void __launch_bounds__(kFewWarps* kWarp) fewRowsKernel(LinearCall a, 
   const int64_t col = static_cast<int64_t>(blockIdx.x) * kWarp + laneIndex();
   const int64_t chunks = (a.weight.in + kChunk - 1) / kChunk;
   const float4* weight = static_cast<const float4*>(a.weight.data);
+  const float* x = static_cast<const float*>(a.x);
   for (int64_t chunk = warpIndex(); chunk < chunks; chunk += kFewWarps) {
     float chain[kRows] = {};
     const int64_t end = chunk * kChunk + kChunk < a.weight.in ? chunk * kChunk + kChunk : a.weight.in;
@@ -83,7 +85,7 @@ __global__ void __launch_bounds__(kFewWarps* kWarp) fewRowsKernel(LinearCall a, 
         for (int r = 0; r < kRows; ++r)
 #pragma unroll
           for (int j = 0; j < 4; ++j)
-            if (row0 + r < a.rows && k + j < end) chain[r] = fmaf(a.x[(row0 + r) * a.ldx + k + j], wv[j], chain[r]);
+            if (row0 + r < a.rows && k + j < end) chain[r] = fmaf(x[(row0 + r) * a.ldx + k + j], wv[j], chain[r]);
       }
     }
 #pragma unroll
@@ -127,11 +129,7 @@ void linearF32(Context& c, const LinearCall& a) {
   // Grids are limited to 65535 in y.
   constexpr int64_t kRowsPerLaunch = int64_t{65535} * kTile;
   for (int64_t row = 0; row < a.rows; row += kRowsPerLaunch) {
-    LinearCall part = a;
-    part.x += row * a.ldx;
-    part.y += row * a.ldy;
-    if (part.residual) part.residual += row * a.ldr;
-    part.rows = a.rows - row < kRowsPerLaunch ? a.rows - row : kRowsPerLaunch;
+    const LinearCall part = rowsOf(a, row, kRowsPerLaunch);
     launchKernel(c.stream, gemmKernel, dim3(blocksFor(a.weight.out, kTile), blocksFor(part.rows, kTile)),
                  dim3(kThreads), 2 * kDepth * kPitch * sizeof(float), part);
   }

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "core/compute_type.h"
+
 #if defined(VED_CUDA_EMULATOR)
 #include "cuda_emulator.h"
 #else
@@ -24,6 +26,7 @@ T* sharedMemory() {
 template <class... P, class... A>
 void launchKernel(cudaStream_t stream, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A... args) {
   (emu::checkArgument(args), ...);
+  emu::checkShared(reinterpret_cast<const void*>(kernel), shared);
   emu::launch(grid, block, shared, stream, [=] { kernel(args...); });
 }
 #else
@@ -76,6 +79,7 @@ inline uint32_t floatToBits(float f) {
 #endif
 
 struct Half {
+  using Element = uint16_t;
   __device__ static __forceinline__ float toFloat(uint16_t bits) {
 #if defined(VED_CUDA_EMULATOR)
     _Float16 h;
@@ -122,5 +126,32 @@ struct Brain {
 #endif
   }
 };
+
+// Two values side by side, the first in the low half, as fragments hold them.
+template <class T>
+__device__ __forceinline__ uint32_t pack2(float low, float high) {
+  return static_cast<uint32_t>(T::fromFloat(low)) | static_cast<uint32_t>(T::fromFloat(high)) << 16;
+}
+#if !defined(VED_CUDA_EMULATOR)
+template <>
+__device__ __forceinline__ uint32_t pack2<Brain>(float low, float high) {
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&both);
+}
+#endif
+
+// An element of a matrix that may lie in 16 bits. The branch is the same for all threads.
+__device__ __forceinline__ float loadElement(const void* data, Element element, int64_t index) {
+  if (element == Element::Float32) return static_cast<const float*>(data)[index];
+  const uint16_t bits = static_cast<const uint16_t*>(data)[index];
+  return element == Element::BFloat16 ? Brain::toFloat(bits) : Half::toFloat(bits);
+}
+__device__ __forceinline__ void storeElement(void* data, Element element, int64_t index, float value) {
+  if (element == Element::Float32)
+    static_cast<float*>(data)[index] = value;
+  else
+    static_cast<uint16_t*>(data)[index] =
+        element == Element::BFloat16 ? Brain::fromFloat(value) : Half::fromFloat(value);
+}
 
 }  // namespace ved::cuda

@@ -24,7 +24,6 @@ __global__ void __launch_bounds__(kWarpsPerBlock* kWarp) layerNormKernel(ops::La
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarpsPerBlock + warpIndex();
   if (row >= a.rows) return;  // a whole warp leaves
   const float* x = a.x + row * a.ldx;
-  float* y = a.y + row * a.ldy;
   const float inverseWidth = 1.0f / static_cast<float>(a.width);
   const bool centred = a.kind == ops::NormKind::Layer;
   const float centre = centred ? rowMean(x, a.width) : 0.0f;
@@ -34,8 +33,11 @@ __global__ void __launch_bounds__(kWarpsPerBlock* kWarp) layerNormKernel(ops::La
     squares = fmaf(d, d, squares);
   }
   const float inverse = 1.0f / sqrtf(warpSum(squares) * inverseWidth + a.eps);
-  for (int64_t i = laneIndex(); i < a.width; i += kWarp)
-    y[i] = fmaf((x[i] - centre) * inverse, a.gamma[i], centred ? a.beta[i] : 0.0f);
+  for (int64_t i = laneIndex(); i < a.width; i += kWarp) {
+    const float y = fmaf((x[i] - centre) * inverse, a.gamma[i], centred ? a.beta[i] : 0.0f);
+    if (a.y) a.y[row * a.ldy + i] = y;
+    if (a.rounded) storeElement(a.rounded, a.roundedElement, row * a.ldRounded + i, y);
+  }
 }
 
 __device__ __forceinline__ int64_t globalThread() {
@@ -62,11 +64,11 @@ __global__ void scaleColumnsKernel(ops::ScaleColumnsArgs a) {
   if (i < a.rows * a.width) a.y[i] *= a.factors[i % a.width];
 }
 
-__global__ void gateKernel(ops::GateArgs a) {
+__global__ void gateKernel(ops::GateArgs a, int64_t ldy) {
   const int64_t i = globalThread();
   if (i >= a.rows * a.width) return;
   const float* x = a.x + i / a.width * 2 * a.width + i % a.width;
-  a.y[i] = activateOne(x[0], a.activation) * x[a.width];
+  storeElement(a.y, a.yElement, i / a.width * ldy + i % a.width, activateOne(x[0], a.activation) * x[a.width]);
 }
 
 __global__ void rotateKernel(ops::RotateArgs a) {
@@ -110,7 +112,12 @@ Status layerNorm(Context& c, const ops::LayerNormArgs& a) {
 Status addBias(Context& c, const ops::AddBiasArgs& a) { return elementwise(c, addBiasKernel, a, "add_bias"); }
 Status activate(Context& c, const ops::ActivateArgs& a) { return elementwise(c, activateKernel, a, "activate"); }
 Status add(Context& c, const ops::AddArgs& a) { return elementwise(c, addKernel, a, "add"); }
-Status gate(Context& c, const ops::GateArgs& a) { return elementwise(c, gateKernel, a, "gate"); }
+Status gate(Context& c, const ops::GateArgs& a) {
+  if (a.rows * a.width > 0)
+    launchKernel(c.stream, gateKernel, dim3(blocksFor(a.rows * a.width, kThreads)), dim3(kThreads), 0, a,
+                 storedWidth(a.width, a.yElement));
+  return launched(c, "gate");
+}
 Status rotate(Context& c, const ops::RotateArgs& a) {
   const int64_t pairs = a.batch * a.cells * 2 * a.heads * (a.headDim / 2);
   if (pairs > 0) launchKernel(c.stream, rotateKernel, dim3(blocksFor(pairs, kThreads)), dim3(kThreads), 0, a);

@@ -330,6 +330,27 @@ void checkWords(const void* argument, size_t bytes, bool isPointer) {
   }
 }
 
+namespace {
+std::map<const void*, int>& sharedLimits() {
+  static std::map<const void*, int> value;
+  return value;
+}
+}  // namespace
+
+cudaError_t allowShared(const void* kernel, int bytes) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  if (bytes > 227 * 1024) return cudaErrorInvalidValue;
+  sharedLimits()[kernel] = bytes;
+  return cudaSuccess;
+}
+
+void checkShared(const void* kernel, size_t bytes) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  const auto found = sharedLimits().find(kernel);
+  const size_t limit = found == sharedLimits().end() ? 48 * 1024 : static_cast<size_t>(found->second);
+  if (bytes > limit) throw std::runtime_error("more shared memory than the kernel was allowed");
+}
+
 void launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, std::function<void()> body) {
   const unsigned threads = block.x * block.y * block.z;
   if (threads == 0 || threads > 1024 || threads % 32 != 0 || grid.y > 65535 || grid.z > 65535 || grid.x == 0 ||

@@ -97,9 +97,14 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsig
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
+namespace ved::emu {
+// Dynamic shared memory beyond 48 KB has to be asked for, kernel by kernel.
+cudaError_t allowShared(const void* kernel, int bytes);
+void checkShared(const void* kernel, size_t bytes);
+}  // namespace ved::emu
 template <class F>
-cudaError_t cudaFuncSetAttribute(F*, cudaFuncAttribute, int bytes) {
-  return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+cudaError_t cudaFuncSetAttribute(F* kernel, cudaFuncAttribute, int bytes) {
+  return ved::emu::allowShared(reinterpret_cast<const void*>(kernel), bytes);
 }
 template <class F>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, F*) {

@@ -1,6 +1,6 @@
 // The test command. Parts: layers, native (op tests), ava (TypeScript tests), cuda (golden cases on the host emulator of
 // the CUDA kernels, or on a device where VED_CUDA_LIB names the real library), nvcc (every kernel compiled, registers and
-// spills within the budget; skipped without nvcc) and asan only when asked for.
+// spills within the budget; skipped without nvcc); asan only when asked for.
 //   node tools/run-tests.mjs [--only=PART[,PART]] [-- FILES AND FLAGS FOR AVA]
 // A part that fails makes the exit code 1; the last line is "N passed, N failed[, N skipped]".
 import { spawn, spawnSync } from 'node:child_process';
@@ -177,7 +177,7 @@ function main(argv) {
     console.error(`run-tests: unknown '${unknown[0]}'; parts: ${Object.keys(parts).join(', ')}`);
     return Promise.resolve(2);
   }
-  return runParts(parts, only ?? ['layers', 'native', 'ava', 'cuda']);
+  return runParts(parts, only ?? ['layers', 'native', 'ava', 'cuda', 'nvcc']);
 }
 
 const text = (c) => `${c.passed} passed, ${c.failed} failed${c.skipped ? `, ${c.skipped} skipped` : ''}`;

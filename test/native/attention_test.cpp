@@ -336,7 +336,7 @@ VED_TEST(write_cache_equals_reference) {
 VED_TEST(ngram_attention_every_size) {
   for (const Target& target : targets()) {
     const auto backend = target.make(2);
-    for (const CacheType cache : {CacheType::Float32, CacheType::BFloat16})
+    for (const CacheType cache : target.caches())
       for (int64_t i = 1; i <= 40; ++i) {
         const auto seed = static_cast<uint64_t>(i);
         checkNgram(*backend, {5, 2, 12, i, (i & 1) != 0, (i & 2) != 0, false, seed, cache}, 1 + i % 3, 1 + i % 7);

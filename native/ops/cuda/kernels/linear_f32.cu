@@ -67,7 +67,7 @@ constexpr int64_t kFewRows = 8;
 constexpr int64_t kFewChunks = 40;  // chains whose sums fit into 48 KB for eight rows
 
 template <int kRows>
-__global__ void __launch_bounds__(kFewWarps* kWarp) fewRowsKernel(LinearCall a, int64_t row0) {
+__global__ void __launch_bounds__(kFewWarps* kWarp, 2) fewRowsKernel(LinearCall a, int64_t row0) {
   float* sums = sharedMemory<float>();  // [chunks][kRows][32]
   const int64_t col = static_cast<int64_t>(blockIdx.x) * kWarp + laneIndex();
   const int64_t chunks = (a.weight.in + kChunk - 1) / kChunk;

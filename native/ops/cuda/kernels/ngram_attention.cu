@@ -39,7 +39,7 @@ struct NgramRow {
 };
 
 template <class Cache>
-__global__ void __launch_bounds__(kThreads) ngramAttentionKernel(ops::NgramAttentionArgs n) {
+__global__ void __launch_bounds__(kThreads, 4) ngramAttentionKernel(ops::NgramAttentionArgs n) {
   const ops::CachedAttentionArgs& a = n.main;
   float* scores = sharedMemory<float>();  // [capacity + 1]
   const int64_t row = blockIdx.x, head = blockIdx.y, token = row % a.tokens, stream = row / a.tokens - 1;
@@ -84,6 +84,8 @@ Status ngramAttention(Context& c, const ops::NgramAttentionArgs& n) {
   const size_t shared = static_cast<size_t>(a.capacity + 1) * sizeof(float);
   if (a.cacheType == ops::CacheType::BFloat16)
     launchKernel(c.stream, ngramAttentionKernel<Brain>, grid, dim3(kThreads), shared, n);
+  else if (a.cacheType == ops::CacheType::Float16)
+    launchKernel(c.stream, ngramAttentionKernel<Half>, grid, dim3(kThreads), shared, n);
   else
     launchKernel(c.stream, ngramAttentionKernel<Single>, grid, dim3(kThreads), shared, n);
   return launched(c, "ngram_attention");

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { pipeline, VisionEncoderDecoderModel } from 'vision-encoder-decoder';
 
 const reader = fileURLToPath(new URL('../models/line-reader', import.meta.url));
-const image = process.argv[2] ?? fileURLToPath(new URL('images/plate.png', import.meta.url));
+const image = process.argv[2] ?? fileURLToPath(new URL('images/invoice.png', import.meta.url));
 
 const model = await VisionEncoderDecoderModel.fromEncoderDecoderPretrained(reader, reader, {
   config: { decoderStartTokenId: 0, padTokenId: 1, eosTokenId: 2 },

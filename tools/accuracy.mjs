@@ -90,7 +90,7 @@ async function modelTable() {
 }
 
 async function readerTable(folder) {
-  const lines = readJson(folder, 'lines.json').lines.filter((line) => line.category === 'capitals');
+  const lines = readJson(folder, 'lines.json').lines.filter((line) => line.text !== '');
   const rows = [];
   let truth;
   for (const dtype of DTYPES) {

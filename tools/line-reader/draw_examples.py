@@ -16,14 +16,14 @@ from fonts import font_files
 OUT = Path(__file__).resolve().parents[2] / "examples/images"
 # file, text, font, size, ink, paper, margin
 EXAMPLES = (
-    ("invoice.png", "INVOICE 2026-118", "Roboto-Medium.ttf", 44, (24, 28, 40), (255, 255, 255), 14),
-    ("receipt.png", "TOTAL: 48.90", "Inconsolata.otf", 40, (52, 48, 46), (247, 243, 232), 12),
-    ("plate.png", "KA-4711-TX", "Cantarell-Bold.otf", 64, (20, 40, 110), (250, 214, 60), 16),
+    ("invoice.png", "Invoice 2026-118", "Roboto-Medium.ttf", 44, (24, 28, 40), (255, 255, 255), 14),
+    ("receipt.png", "2 x Coffee 7.40 EUR", "Inconsolata.otf", 40, (52, 48, 46), (247, 243, 232), 12),
+    ("book.png", "She closed the book and looked outside.", "Caladea-Regular.ttf", 34, (30, 26, 24), (250, 246, 236), 14),
     ("label.jpg", "LOT 7205 B", "Roboto-Bold.ttf", 48, (240, 240, 240), (38, 62, 88), 14),
 )
 
 # A crop of a screen: small type with the coloured fringes of subpixel rendering. Margins are multiples of the font size.
-SCREENSHOT = ("screenshot.png", "STATUS: 200 OK", "Roboto-Medium.ttf", 17, (230, 232, 236), (32, 36, 44), 0.4)
+SCREENSHOT = ("screenshot.png", "Save changes before closing?", "Roboto-Medium.ttf", 17, (230, 232, 236), (32, 36, 44), 0.4)
 
 
 def draw_screenshot(text: str, font_name: str, size: int, ink: tuple, paper: tuple, margin: float) -> Image.Image:

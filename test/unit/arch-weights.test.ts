@@ -72,7 +72,7 @@ test('leftovers are refused by name unless ignorable', (t) => {
 
 test('gamma and beta are read as weight and bias under their new names', (t) => {
   const weights = new Weights(table(['x.norm.gamma', [3]], ['x.norm.beta', [3]]));
-  t.deepEqual(weights.scope('x.').norm('norm', 3, 0.5), { weight: 0, bias: 1, eps: 0.5 });
+  t.deepEqual(weights.scope('x.').norm('norm', 3, 0.5), { kind: 'layer', weight: 0, bias: 1, eps: 0.5 });
   t.deepEqual(weights.leftovers(), []);
   t.deepEqual(
     weights.source().tensors.map(({ name }) => name),

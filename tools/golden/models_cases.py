@@ -38,6 +38,7 @@ CASES = {
             **dict(tie_word_embeddings=False, n_inner=None, scale_attn_weights=False, activation_function="gelu"),
             **dict(scale_attn_by_inverse_layer_idx=True, layer_norm_epsilon=0.02),
         ),
+        half=True,
     ),
     # distillation token; learned positions, embedding norm, scaled embedding, untied head
     "deit-trocr": case(
@@ -65,6 +66,7 @@ CASES = {
         vit(image_size=[15, 28], patch_size=[5, 7], num_channels=1, hidden_size=27, num_attention_heads=3, hidden_act="silu"),
         trocr(activation_function="gelu_new", layernorm_embedding=False, decoder_attention_heads=3),
         gains=POST_NORM,
+        half=True,
         seed=117,
     ),
 }

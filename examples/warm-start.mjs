@@ -25,7 +25,8 @@ for (const file of ['tokenizer.json', 'tokenizer_config.json', 'preprocessor_con
 }
 
 const read = await pipeline('image-to-text', folder);
-const [{ generatedText }] = await read(image);
+// A new model has the common default of 20 tokens at most.
+const [{ generatedText }] = await read(image, { maxNewTokens: 100 });
 console.log(generatedText);
 await read.dispose();
 await rm(folder, { recursive: true });

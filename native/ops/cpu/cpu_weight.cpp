@@ -192,11 +192,17 @@ void CpuWeight::setInt8(int64_t outBegin, int64_t outCount, int64_t inBegin, int
       for (int64_t k = 0; k < inCount; ++k)
         for (int64_t i = 0; i < lanes; ++i) {
           uint32_t unit;
-          sums[i] += kernels_->weights.quantizeRow(from + i * outStride + k * inStride, 1, inverse[i], &unit);
+          const int32_t q = kernels_->weights.quantizeRow(from + i * outStride + k * inStride, 1, inverse[i], &unit);
+          sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) + static_cast<uint32_t>(q));
           bytes[4 * ((inBegin + k) / 4 * width + lane + i) + (inBegin + k) % 4] = static_cast<uint8_t>(unit);
         }
     }
-    for (int64_t i = 0; i < lanes; ++i) offset_[static_cast<size_t>(n + i)] += gemm_->zeroPoint * sums[i];
+    // Unsigned: the integers of a row that is not finite are arbitrary (its scale is NaN) and only have to be defined.
+    for (int64_t i = 0; i < lanes; ++i) {
+      int32_t& offset = offset_[static_cast<size_t>(n + i)];
+      offset = static_cast<int32_t>(static_cast<uint32_t>(offset) +
+                                    static_cast<uint32_t>(gemm_->zeroPoint) * static_cast<uint32_t>(sums[i]));
+    }
     n += lanes;
   }
 }

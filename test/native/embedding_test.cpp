@@ -6,6 +6,19 @@ using namespace ved;
 using namespace ved::ops;
 using namespace ved::test;
 
+// Random pixels give the bits of the reference.
+void checkPatches(Backend& backend, PatchesArgs a, Random& random) {
+  Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
+  const size_t n = static_cast<size_t>(a.batch * a.gridH * a.gridW * 3 * a.patchH * a.patchW);
+  Guarded got(n), want(n);
+  a.pixels = pixels.data(), a.patches = got.data();
+  backend.patches(a);
+  a.patches = want.data();
+  makeReferenceBackend()->patches(a);
+  CHECK(sameBits(got.data(), want.data(), n));
+  CHECK(got.intact() && want.intact());
+}
+
 VED_TEST(patches_equal_reference) {
   for (const Target& target : targets()) {
     const auto backend = target.make(2);
@@ -16,15 +29,7 @@ VED_TEST(patches_equal_reference) {
       const int64_t gridH = (height + (patch % 2 ? 0 : patch - 1)) / patch;
       const int64_t gridW = (width + (patch % 2 ? 0 : patch)) / (patch + 1);
       PatchesArgs a{nullptr, nullptr, 2, 3, height, width, patch, patch + 1, gridH, gridW};
-      Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
-      const size_t n = static_cast<size_t>(a.batch * gridH * gridW * 3 * a.patchH * a.patchW);
-      Guarded got(n), want(n);
-      a.pixels = pixels.data(), a.patches = got.data();
-      backend->patches(a);
-      a.patches = want.data();
-      makeReferenceBackend()->patches(a);
-      CHECK(sameBits(got.data(), want.data(), n));
-      CHECK(got.intact() && want.intact());
+      checkPatches(*backend, a, random);
     }
   }
 }
@@ -47,15 +52,7 @@ VED_TEST(patches_overlapping_equal_reference) {
         Random random(static_cast<uint64_t>(patch));
         PatchesArgs a{nullptr, nullptr, 2, 3, 9, 13, patch, patch + 1, 8, 6};
         a.strideH = 1, a.strideW = 2, a.padH = patch / 2, a.padW = patch / 3, a.order = order;
-        Guarded pixels(static_cast<size_t>(a.batch * a.channels * a.height * a.width), random);
-        const size_t n = static_cast<size_t>(a.batch * a.gridH * a.gridW * 3 * a.patchH * a.patchW);
-        Guarded got(n), want(n);
-        a.pixels = pixels.data(), a.patches = got.data();
-        backend->patches(a);
-        a.patches = want.data();
-        makeReferenceBackend()->patches(a);
-        CHECK(sameBits(got.data(), want.data(), n));
-        CHECK(got.intact() && want.intact());
+        checkPatches(*backend, a, random);
       }
   }
 }

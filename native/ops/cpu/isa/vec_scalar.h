@@ -132,8 +132,10 @@ struct Ints {
   void store(int32_t* p) const {
     for (int i = 0; i < Vec::kWidth; ++i) p[i] = v[i];
   }
+  // As vector instructions do: wraps.
   static Ints sub(Ints a, Ints b) {
-    return each([&](int i) { return a.v[i] - b.v[i]; });
+    return each(
+        [&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.v[i]) - static_cast<uint32_t>(b.v[i])); });
   }
   Vec toFloat() const {
     return Vec::each([&](int i) { return static_cast<float>(v[i]); });

@@ -1,4 +1,4 @@
-// Innermost loops of the AVX-512 matrix kernels, counted in the disassembly.
+// Innermost loops of the matrix kernels, counted in the disassembly.
 import { spawnSync } from 'node:child_process';
 
 const DOTS = /^(vfmadd\d+ps|vdpbf16ps|vpdpbusd|vpmaddwd)$/;
@@ -15,7 +15,7 @@ function functions(object) {
   for (const line of stdout.split('\n')) {
     const head = /^[0-9a-f]+ <(.*)>:$/.exec(line);
     if (head) all.set(head[1], (current = []));
-    const body = /^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$/.exec(line);
+    const body = /^\s*([0-9a-f]+):\s+(?:\{vex\} )?(\S+)\s*(.*)$/.exec(line);
     if (body && current) current.push({ at: parseInt(body[1], 16), op: body[2], operands: body[3] });
   }
   return all;
@@ -37,19 +37,19 @@ function loops(code) {
 }
 
 /**
- * Of the largest tile of each product: multiply-adds, instructions and accesses to the stack of one pass through its loop. Where
+ * Objects are { file, isa, tileRows }. Of the largest tile of each product: multiply-adds, instructions and accesses to the stack of one pass through its loop. Where
  * the compiler made several loops of one, the worst of each.
  */
 export function countLoops(objects) {
   const counts = {};
-  for (const object of objects)
-    for (const [name, code] of functions(object)) {
-      const match = /panelKernel<.*::(Dot\w+), 14, 2>/.exec(name);
-      if (!match || /\.cold/.test(name)) continue;
+  for (const { file, isa, tileRows } of objects)
+    for (const [name, code] of functions(file)) {
+      const match = /panelKernel<.*::(Dot\w+), (\d+), 2>/.exec(name);
+      if (!match || Number(match[2]) !== tileRows || /\.cold/.test(name)) continue;
       const all = loops(code);
-      if (!all.length) throw new Error(`${object}: no loop in ${name}`);
+      if (!all.length) throw new Error(`${file}: no loop in ${name}`);
       const worst = (of) => Math.max(...all.map(of));
-      counts[match[1]] = {
+      counts[`${isa} ${match[1]}`] = {
         multiplyAdds: Math.min(...all.map((loop) => loop.filter(({ op }) => DOTS.test(op)).length)),
         instructions: worst((loop) => loop.length),
         stack: worst((loop) => loop.filter(({ operands }) => /%[er]?[sb]p\b/.test(operands)).length),

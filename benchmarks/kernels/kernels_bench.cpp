@@ -1,6 +1,6 @@
-// kernels_bench [threads] [isa] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and
-// GPT-2-small-like decode steps. Columns: median and best; the shares are of a ceiling measured just before the line
-// (GFLOP/s of multiply-adds, or GB/s of reading).
+// kernels_bench [threads] [isa[-base]] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and
+// GPT-2-small-like decode steps. -base: without the extensions this processor has beyond the set. Columns: median and
+// best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds, or GB/s of reading).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -137,7 +137,7 @@ ComputeType parseType(const char* name) {
 
 CpuIsa parseIsa(const char* name) {
   for (const CpuIsa isa : {CpuIsa::Scalar, CpuIsa::Avx2, CpuIsa::Avx512, CpuIsa::Neon})
-    if (!std::strcmp(name, cpuIsaName(isa))) return isa;
+    if (!std::strncmp(name, cpuIsaName(isa), std::strlen(cpuIsaName(isa)))) return isa;
   return bestCpuIsa();
 }
 
@@ -146,7 +146,8 @@ CpuIsa parseIsa(const char* name) {
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   const CpuIsa isa = argc > 2 ? parseIsa(argv[2]) : bestCpuIsa();
-  const auto backend = makeCpuBackend(isa, threads);
+  const bool base = argc > 2 && std::strstr(argv[2], "-base");
+  const auto backend = makeCpuBackend(isa, threads, base ? CpuExtensions::None : CpuExtensions::Detected);
   bench::useProcessorTime(threads == 1);
   bench::Ceilings ceilings(isa, threads);
   const Bench b{*backend, ceilings, argc > 3 ? parseType(argv[3]) : ComputeType::Float32};

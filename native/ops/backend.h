@@ -105,8 +105,11 @@ class Backend {
 std::unique_ptr<Backend> makeReferenceBackend();
 
 enum class CpuIsa { Auto, Scalar, Avx2, Avx512, Neon };
+// What a processor may have beyond its instruction set: VNNI and BF16 of AVX-512, AVX-VNNI, dot products of NEON.
+// None: the kernels of processors without them, for tests and measurements.
+enum class CpuExtensions { Detected, None };
 // threads 0: chosen from the machine. Throws ved::Error (Unsupported) when the ISA is not available here.
-std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads);
+std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads, CpuExtensions extensions = CpuExtensions::Detected);
 // Opens a CUDA device through the CUDA library. Throws ved::Error (Device) with the reason when it cannot be used.
 std::unique_ptr<Backend> makeCudaBackend(int device);
 // Those this machine and this build can run, best first; Scalar is always there.

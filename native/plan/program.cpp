@@ -13,10 +13,6 @@ bool reads(const Op& op, int value) {
 
 namespace {
 
-bool touches(const Op& op, int value) {
-  return op.in == value || op.out == value || op.residual == value || op.relative == value || op.rounded == value;
-}
-
 bool readLater(const Program& program, size_t from, int value) {
   for (size_t i = from; i < program.ops.size(); ++i)
     if (reads(program.ops[i], value)) return true;
@@ -48,10 +44,12 @@ struct Life {
 std::vector<Life> lives(const Program& program) {
   std::vector<Life> lives(program.values.size());
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    for (size_t v = 0; v < lives.size(); ++v) {
-      if (!touches(program.ops[i], static_cast<int>(v))) continue;
-      if (lives[v].first < 0) lives[v].first = static_cast<int>(i);
-      lives[v].last = static_cast<int>(i);
+    const Op& op = program.ops[i];
+    for (const int value : {op.in, op.out, op.residual, op.relative, op.rounded}) {
+      if (value < 0) continue;
+      Life& life = lives[static_cast<size_t>(value)];
+      if (life.first < 0) life.first = static_cast<int>(i);
+      life.last = static_cast<int>(i);
     }
   }
   return lives;

@@ -1,5 +1,9 @@
 #include "ops/cpu/cpu_backend.h"
 
+#include <algorithm>
+#include <iterator>
+#include <map>
+
 #include "core/cpu_features.h"
 #include "core/error.h"
 
@@ -14,59 +18,52 @@ CpuBackend::CpuBackend(const KernelTable& kernels, int threads)
 
 namespace {
 
-#if defined(__x86_64__) || defined(_M_X64)
-// The base set with what this processor has beyond it. Constant once made.
-const cpu::KernelTable* avx2Table(const CpuFeatures& features) {
-  static const cpu::KernelTable table = [&] {
-    cpu::KernelTable t = cpu::kKernelsAvx2;
-    if (features.avxVnni) t.int8 = cpu::kInt8AvxVnni;
-    return t;
-  }();
-  return features.avx2 ? &table : nullptr;
-}
+constexpr CpuIsa kIsas[] = {CpuIsa::Avx512, CpuIsa::Avx2, CpuIsa::Neon, CpuIsa::Scalar};  // best first
 
-const cpu::KernelTable* avx512Table(const CpuFeatures& features) {
-  static const cpu::KernelTable table = [&] {
-    cpu::KernelTable t = cpu::kKernelsAvx512;
-    if (features.avx512Bf16) t.bf16 = cpu::kBf16Avx512, t.attentionBf16 = cpu::kAttentionBf16Avx512;
-    if (features.avx512Vnni) t.int8 = cpu::kInt8Avx512;
-    return t;
-  }();
-  return features.avx512 ? &table : nullptr;
-}
-#endif
-
-const cpu::KernelTable* tableOf(CpuIsa isa) {
-  const CpuFeatures features = detectCpuFeatures();
+// Without extensions. nullptr where the processor or the build lacks the set.
+const cpu::KernelTable* baseTable(CpuIsa isa, const CpuFeatures& features) {
   static_cast<void>(features);
-  switch (isa) {
-    case CpuIsa::Auto:
-      return tableOf(bestCpuIsa());
-    case CpuIsa::Scalar:
-      return &cpu::kKernelsScalar;
+  if (isa == CpuIsa::Scalar) return &cpu::kKernelsScalar;
 #if defined(__x86_64__) || defined(_M_X64)
-    case CpuIsa::Avx2:
-      return avx2Table(features);
-    case CpuIsa::Avx512:
-      return avx512Table(features);
+  if (isa == CpuIsa::Avx2 && features.avx2) return &cpu::kKernelsAvx2;
+  if (isa == CpuIsa::Avx512 && features.avx512) return &cpu::kKernelsAvx512;
 #elif defined(__aarch64__) || defined(_M_ARM64)
-    case CpuIsa::Neon:
-      return features.neon ? &cpu::kKernelsNeon : nullptr;
+  if (isa == CpuIsa::Neon && features.neon) return &cpu::kKernelsNeon;
 #endif
-    default:
-      return nullptr;
-  }
+  return nullptr;
+}
+
+// With what this processor has beyond the set.
+cpu::KernelTable extended(cpu::KernelTable t, CpuIsa isa, const CpuFeatures& features) {
+  static_cast<void>(isa), static_cast<void>(features);
+#if defined(__x86_64__) || defined(_M_X64)
+  if (isa == CpuIsa::Avx2 && features.avxVnni) t.int8 = cpu::kInt8AvxVnni;
+  if (isa == CpuIsa::Avx512 && features.avx512Bf16)
+    t.bf16 = cpu::kBf16Avx512, t.attentionBf16 = cpu::kAttentionBf16Avx512;
+  if (isa == CpuIsa::Avx512 && features.avx512Vnni) t.int8 = cpu::kInt8Avx512;
+#endif
+  return t;
+}
+
+const cpu::KernelTable* tableOf(CpuIsa isa, CpuExtensions extensions) {
+  if (isa == CpuIsa::Auto) isa = bestCpuIsa();
+  if (extensions == CpuExtensions::None) return baseTable(isa, detectCpuFeatures());
+  static const std::map<CpuIsa, cpu::KernelTable> tables = [] {
+    std::map<CpuIsa, cpu::KernelTable> all;
+    const CpuFeatures features = detectCpuFeatures();
+    for (const CpuIsa each : kIsas)
+      if (const cpu::KernelTable* base = baseTable(each, features)) all.emplace(each, extended(*base, each, features));
+    return all;
+  }();
+  const auto found = tables.find(isa);
+  return found == tables.end() ? nullptr : &found->second;
 }
 
 }  // namespace
 
-bool cpuIsaAvailable(CpuIsa isa) { return tableOf(isa) != nullptr; }
+bool cpuIsaAvailable(CpuIsa isa) { return isa == CpuIsa::Auto || baseTable(isa, detectCpuFeatures()) != nullptr; }
 
-CpuIsa bestCpuIsa() {
-  for (const CpuIsa isa : {CpuIsa::Avx512, CpuIsa::Avx2, CpuIsa::Neon})
-    if (tableOf(isa)) return isa;
-  return CpuIsa::Scalar;
-}
+CpuIsa bestCpuIsa() { return *std::find_if(std::begin(kIsas), std::end(kIsas), cpuIsaAvailable); }
 
 const char* cpuIsaName(CpuIsa isa) {
   switch (isa) {
@@ -84,8 +81,8 @@ const char* cpuIsaName(CpuIsa isa) {
   return "unknown";
 }
 
-std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads) {
-  const cpu::KernelTable* table = tableOf(isa);
+std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads, CpuExtensions extensions) {
+  const cpu::KernelTable* table = tableOf(isa, extensions);
   if (!table)
     throw Error(ErrorKind::Unsupported, "CPU_ISA_UNAVAILABLE",
                 std::string("this processor or build has no ") + cpuIsaName(isa) + " kernels");

@@ -1,5 +1,5 @@
-// The backends that every op case runs on: each instruction set of the CPU, the CUDA kernels on the host emulator, and
-// those on a device where there is one.
+// The backends that every op case runs on: each instruction set of the CPU with and without its extensions, the CUDA
+// kernels on the host emulator, and those on a device where there is one.
 #include "cuda/mirror_backend.h"
 #include "op_support.h"
 #include "ops/cuda/cuda_backend.h"
@@ -20,9 +20,11 @@ Target cudaTarget(const std::string& name, const cuda::Api& api) {
 std::vector<Target> makeTargets() {
   std::vector<Target> targets;
   for (const ops::CpuIsa isa : availableIsas())
-    targets.push_back({label(isa),
-                       [isa](int threads) { return ops::makeCpuBackend(isa, threads); },
-                       {std::begin(kTypes), std::end(kTypes)}});
+    for (const ops::CpuExtensions extensions : {ops::CpuExtensions::Detected, ops::CpuExtensions::None})
+      if (extensions == ops::CpuExtensions::Detected || isa != ops::CpuIsa::Scalar)
+        targets.push_back({label(isa) + (extensions == ops::CpuExtensions::None ? " without extensions" : ""),
+                           [=](int threads) { return ops::makeCpuBackend(isa, threads, extensions); },
+                           {std::begin(kTypes), std::end(kTypes)}});
   if (const cuda::Api* api = emulatedCuda().api) targets.push_back(cudaTarget("cuda-emulator", *api));
   if (const cuda::Api* api = deviceCuda().api) targets.push_back(cudaTarget("cuda", *api));
   return targets;

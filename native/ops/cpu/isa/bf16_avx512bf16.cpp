@@ -13,6 +13,7 @@ struct DotBf16Pairs {
   using Sum = __m512;
   static constexpr int kUnit = 2, kParts = 1, kWidth = 16, kPanelVectors = 2, kTileRows = 14;
   static constexpr int32_t kZeroPoint = 0;
+  static constexpr bool kSettled = false;
   static Sum zero() { return _mm512_setzero_ps(); }
   static __m512i weights(const uint32_t* p, int) { return _mm512_loadu_si512(p); }
   static __m512i operand(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int32_t>(*p)); }

@@ -13,6 +13,7 @@ struct DotFloat32 {
   static constexpr int kUnit = 1, kParts = 1, kWidth = Vec::kWidth, kPanelVectors = Vec::kPanelVectors;
   static constexpr int kTileRows = Vec::kTileRows;
   static constexpr int32_t kZeroPoint = 0;
+  static constexpr bool kSettled = false;
   static Sum zero() { return Vec::zero(); }
   static Vec weights(const uint32_t* p, int) { return Vec::load(reinterpret_cast<const float*>(p)); }
   static Vec operand(const uint32_t* p) { return Vec::set1(*reinterpret_cast<const float*>(p)); }
@@ -30,6 +31,7 @@ struct DotBf16 : DotFloat32 {
 struct DotInt8 : DotFloat32 {
   using Sum = Ints;
   static constexpr int kUnit = 4, kParts = 2;
+  static constexpr bool kSettled = true;  // sums of one part are complete before the next: else products are spilled
   static Sum zero() { return Ints::zero(); }
   static Ints weights(const uint32_t* p, int part) { return part == 0 ? Ints::evenBytes(p) : Ints::oddBytes(p); }
   static Ints operand(const uint32_t* p) { return Ints::set1(*p); }

@@ -43,6 +43,11 @@ void panelKernel(const void* operand, const void* weights, int64_t units, void* 
     }
     VED_UNROLL
     for (int part = 0; part < Dot::kParts; ++part) {
+      if constexpr (Dot::kSettled) {
+        VED_UNROLL
+        for (int i = 0; part && i < MR; ++i)
+          for (int j = 0; j < V; ++j) sum[i][j].settle();
+      }
       decltype(Dot::weights(b, 0)) w[V];
       for (int j = 0; j < V; ++j) w[j] = Dot::weights(b + j * Dot::kWidth, part);
       VED_UNROLL

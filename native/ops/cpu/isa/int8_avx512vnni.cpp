@@ -13,6 +13,7 @@ struct DotInt8Quads {
   using Sum = __m512i;
   static constexpr int kUnit = 4, kParts = 1, kWidth = 16, kPanelVectors = 2, kTileRows = 14;
   static constexpr int32_t kZeroPoint = 128;
+  static constexpr bool kSettled = false;
   static Sum zero() { return _mm512_setzero_si512(); }
   static __m512i weights(const uint32_t* p, int) { return _mm512_loadu_si512(p); }
   static __m512i operand(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int32_t>(*p)); }

@@ -12,6 +12,7 @@ struct DotInt8Quads {
   using Sum = __m256i;
   static constexpr int kUnit = 4, kParts = 1, kWidth = 8, kPanelVectors = 2, kTileRows = 6;
   static constexpr int32_t kZeroPoint = 128;
+  static constexpr bool kSettled = false;
   static Sum zero() { return _mm256_setzero_si256(); }
   static __m256i weights(const uint32_t* p, int) { return Vec::whole(p); }
   static __m256i operand(const uint32_t* p) { return _mm256_set1_epi32(static_cast<int32_t>(*p)); }

@@ -27,7 +27,7 @@ struct Vec {
   // bfloat16 pairs in 4-byte units: the lower and the upper half of every unit, widened
   static Vec lowHalves(const uint32_t* p) { return {_mm256_castsi256_ps(_mm256_slli_epi32(whole(p), 16))}; }
   static Vec highHalves(const uint32_t* p) {
-    return {_mm256_castsi256_ps(_mm256_and_si256(whole(p), _mm256_set1_epi32(~0xffff)))};
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_srli_epi32(whole(p), 16), 16))};
   }
   static __m256i whole(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static Vec zero() { return {_mm256_setzero_ps()}; }
@@ -102,6 +102,12 @@ struct Ints {
   void store(int32_t* p) const { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Ints sub(Ints a, Ints b) { return {_mm256_sub_epi32(a.v, b.v)}; }
   Vec toFloat() const { return {_mm256_cvtepi32_ps(v)}; }
+  // Nothing, in a register, at this point of the program.
+  void settle() {
+#if defined(__GNUC__)
+    __asm__ volatile("" : "+x"(v));
+#endif
+  }
   static Ints evenBytes(const uint32_t* p) { return {_mm256_srai_epi16(_mm256_slli_epi16(Vec::whole(p), 8), 8)}; }
   static Ints oddBytes(const uint32_t* p) { return {_mm256_srai_epi16(Vec::whole(p), 8)}; }
   static Ints dotPairs(Ints a, Ints b, Ints sum) { return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v))}; }

@@ -27,7 +27,7 @@ struct Vec {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16))};
   }
   static Vec highHalves(const uint32_t* p) {
-    return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(~0xffff)))};
+    return {_mm512_castsi512_ps(_mm512_maskz_loadu_epi16(0xaaaaaaaa, p))};  // a vector with the mask would be spilled
   }
   static Vec zero() { return {_mm512_setzero_ps()}; }
   static Vec set1(float x) { return {_mm512_set1_ps(x)}; }
@@ -100,6 +100,12 @@ struct Ints {
   void store(int32_t* p) const { _mm512_storeu_si512(p, v); }
   static Ints sub(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
   Vec toFloat() const { return {_mm512_cvtepi32_ps(v)}; }
+  // Nothing, in a register, at this point of the program.
+  void settle() {
+#if defined(__GNUC__)
+    __asm__ volatile("" : "+v"(v));
+#endif
+  }
   static Ints evenBytes(const uint32_t* p) {
     return {_mm512_srai_epi16(_mm512_slli_epi16(_mm512_loadu_si512(p), 8), 8)};
   }

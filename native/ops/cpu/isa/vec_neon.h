@@ -95,6 +95,12 @@ struct Ints {
   void store(int32_t* p) const { vst1q_s32(p, v); }
   static Ints sub(Ints a, Ints b) { return {vsubq_s32(a.v, b.v)}; }
   Vec toFloat() const { return {vcvtq_f32_s32(v)}; }
+  // Nothing, in a register, at this point of the program.
+  void settle() {
+#if defined(__GNUC__)
+    __asm__ volatile("" : "+w"(v));
+#endif
+  }
   static int16x8_t whole(const uint32_t* p) { return vreinterpretq_s16_u32(vld1q_u32(p)); }
   static Ints evenBytes(const uint32_t* p) { return {vreinterpretq_s32_s16(vshrq_n_s16(vshlq_n_s16(whole(p), 8), 8))}; }
   static Ints oddBytes(const uint32_t* p) { return {vreinterpretq_s32_s16(vshrq_n_s16(whole(p), 8))}; }

@@ -132,6 +132,7 @@ struct Ints {
   void store(int32_t* p) const {
     for (int i = 0; i < Vec::kWidth; ++i) p[i] = v[i];
   }
+  void settle() {}
   // As vector instructions do: wraps.
   static Ints sub(Ints a, Ints b) {
     return each(

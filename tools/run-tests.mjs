@@ -1,6 +1,7 @@
 // The test command. Parts: layers, native (op tests), ava (TypeScript tests), cuda (golden cases on the host emulator of
 // the CUDA kernels, or on a device where VED_CUDA_LIB names the real library), nvcc (every kernel compiled, registers and
-// spills within the budget; skipped without nvcc); asan only when asked for.
+// spills within the budget; skipped without nvcc), aarch64 (op tests of the NEON kernels, cross-compiled and run under qemu;
+// skipped where either is missing, and on other hosts than Linux on x64); asan only when asked for.
 //   node tools/run-tests.mjs [--only=PART[,PART]] [-- FILES AND FLAGS FOR AVA]
 // A part that fails makes the exit code 1; the last line is "N passed, N failed[, N skipped]".
 import { spawn, spawnSync } from 'node:child_process';
@@ -54,22 +55,53 @@ function layers() {
   return { ...NONE, passed: problems.length ? 0 : 1, failed: problems.length ? 1 : 0 };
 }
 
+function skipMissing(missing) {
+  for (const tool of missing) console.log(`skipped: ${tool} is not installed`);
+  return { ...NONE, skipped: missing.length };
+}
+
 async function nativeTests(folder, options, env) {
   const missing = missingTools();
-  if (missing.length) {
-    for (const tool of missing) console.log(`skipped: ${tool} is not installed`);
-    return { ...NONE, skipped: missing.length };
-  }
+  if (missing.length) return skipMissing(missing);
   const build = path.join(root, 'build', folder);
-  const werror = process.env.VED_WERROR === '1' ? 'ON' : 'OFF';
-  const configure = ['-S', root, '-B', build, '-DVED_TESTS=ON', '-DVED_CUDA=OFF', `-DVED_WERROR=${werror}`, ...options];
-  if (await runLines('cmake', configure, passThrough)) return { ...NONE, failed: 1 };
-  const compile = ['--build', build, '--target', 'ved_tests', '-j', jobs, '--config', 'Release'];
-  if (await runLines('cmake', compile, passThrough)) return { ...NONE, failed: 1 };
-
+  if (!(await compileTests(build, options))) return { ...NONE, failed: 1 };
   const program =
     process.platform === 'win32' ? path.join(build, 'Release', 'ved_tests.exe') : path.join(build, 'ved_tests');
   return programTests(program, [], env);
+}
+
+async function compileTests(build, options) {
+  const werror = process.env.VED_WERROR === '1' ? 'ON' : 'OFF';
+  const configure = ['-S', root, '-B', build, '-DVED_TESTS=ON', '-DVED_CUDA=OFF', `-DVED_WERROR=${werror}`, ...options];
+  if (await runLines('cmake', configure, passThrough)) return false;
+  const compile = ['--build', build, '--target', 'ved_tests', '-j', jobs, '--config', 'Release'];
+  return (await runLines('cmake', compile, passThrough)) === 0;
+}
+
+/**
+ * The NEON kernels on an emulator that knows the extensions: cases that differ between instruction sets, and those of the
+ * pieces they are made of.
+ */
+async function aarch64Tests() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    console.log('skipped: cross-compiled on Linux on x64 only');
+    return { ...NONE, skipped: 1 };
+  }
+  const tool = (name) => `aarch64-linux-gnu-${name}`;
+  const missing = ['cmake', tool('gcc'), tool('g++'), 'qemu-aarch64'].filter((name) => !has(name));
+  if (missing.length) return skipMissing(missing);
+  const build = path.join(root, 'build', 'aarch64-tests');
+  const target = { CMAKE_SYSTEM_NAME: 'Linux', CMAKE_SYSTEM_PROCESSOR: 'aarch64' };
+  const compilers = { CMAKE_C_COMPILER: tool('gcc'), CMAKE_CXX_COMPILER: tool('g++') };
+  const options = Object.entries({ ...target, ...compilers }).map(([name, value]) => `-D${name}=${value}`);
+  if (!(await compileTests(build, options))) return { ...NONE, failed: 1 };
+  const cases = [
+    ...['cpu_features', 'linear_every', 'linear_bits', 'linear_nan', 'linear_int8', 'loader_packs'],
+    ...['encoder_attention', 'attention_nan', 'attention_bits', 'cached_attention', 'window_attention'],
+    ...['layer_norm', 'activations', 'summarize', 'rows_bits'],
+  ];
+  const emulator = ['-cpu', 'max', '-L', '/usr/aarch64-linux-gnu', path.join(build, 'ved_tests')];
+  return programTests('qemu-aarch64', [...emulator, ...cases], { VED_TEST_FEATURES: 'neon neonDot neonBf16' });
 }
 
 async function programTests(program, args, env) {
@@ -167,6 +199,7 @@ function main(argv) {
     ava: () => avaTests(forAva),
     cuda: cudaTests,
     nvcc: () => checkBudget(),
+    aarch64: aarch64Tests,
   };
   const only = own
     .find((a) => a.startsWith('--only='))
@@ -177,7 +210,7 @@ function main(argv) {
     console.error(`run-tests: unknown '${unknown[0]}'; parts: ${Object.keys(parts).join(', ')}`);
     return Promise.resolve(2);
   }
-  return runParts(parts, only ?? ['layers', 'native', 'ava', 'cuda', 'nvcc']);
+  return runParts(parts, only ?? ['layers', 'native', 'ava', 'cuda', 'nvcc', 'aarch64']);
 }
 
 const text = (c) => `${c.passed} passed, ${c.failed} failed${c.skipped ? `, ${c.skipped} skipped` : ''}`;

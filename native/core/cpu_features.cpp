@@ -9,6 +9,10 @@
 #else
 #include <cpuid.h>
 #endif
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace ved {
@@ -65,14 +69,34 @@ CpuFeatures detectCpuFeatures() {
   f.avx512Vnni = f.avx512 && bit(seven.c, 11);
   return f;
 }
-#else
+#elif defined(__aarch64__) || defined(_M_ARM64)
+namespace {
+
+#if defined(__APPLE__)
+bool has(const char* feature) {
+  int value = 0;
+  size_t size = sizeof(value);
+  return sysctlbyname(feature, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+#endif
+
+}  // namespace
+
 CpuFeatures detectCpuFeatures() {
   CpuFeatures f;
-#if defined(__aarch64__) || defined(_M_ARM64)
   f.neon = true;  // part of the base architecture
+#if defined(__APPLE__)
+  f.neonDot = has("hw.optional.arm.FEAT_DotProd");
+  f.neonBf16 = has("hw.optional.arm.FEAT_BF16");
+#elif defined(__linux__)
+  constexpr unsigned long kDotProd = 1ul << 20, kBf16 = 1ul << 14;  // HWCAP_ASIMDDP; HWCAP2_BF16
+  f.neonDot = (getauxval(AT_HWCAP) & kDotProd) != 0;
+  f.neonBf16 = (getauxval(AT_HWCAP2) & kBf16) != 0;
 #endif
   return f;
 }
+#else
+CpuFeatures detectCpuFeatures() { return {}; }
 #endif
 
 }  // namespace ved

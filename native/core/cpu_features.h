@@ -10,6 +10,8 @@ struct CpuFeatures {
   bool avx512Bf16 = false;
   bool avx512Vnni = false;
   bool neon = false;
+  bool neonDot = false;   // FEAT_DotProd
+  bool neonBf16 = false;  // FEAT_BF16
 };
 
 CpuFeatures detectCpuFeatures();

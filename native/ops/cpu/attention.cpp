@@ -10,6 +10,18 @@ namespace ved::ops::cpu {
 
 namespace {
 
+#if defined(__GNUC__)
+void prefetchRow(const float* x, int64_t width) {
+  for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(x + i, 0, 2);
+}
+void prefetchForWriting(const float* x, int64_t width) {
+  for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(x + i, 1, 3);
+}
+#else
+void prefetchRow(const float*, int64_t) {}
+void prefetchForWriting(const float*, int64_t) {}
+#endif
+
 // One (image, unit, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles
 // of rows and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte
 // elements.
@@ -49,11 +61,21 @@ struct EncoderHead {
   }
   static int64_t begin(int64_t size, int64_t tile, int64_t tiles) { return size * tile / tiles; }
 
+  // Rows of a head lie up to pages apart, where processors do not prefetch by themselves. Products of float32 take long
+  // enough to hide that.
+  bool fetches() const { return ops.gemm->unit > 1; }
+  void fetchRows(const float* from, int64_t row, int64_t rows) const {
+    if (!fetches()) return;
+    for (int64_t i = row; i < std::min(tokens, row + rows); ++i) prefetchRow(from + i * ld, a.headDim);
+  }
+
   void packKeysAndValues(float* keys, float* values) const {
     const float* k = q + a.heads * a.headDim;
     const float* v = k + a.heads * a.headDim;
     for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
       const int64_t row = begin(tokens, t, n), rows = begin(tokens, t + 1, n) - row;
+      fetchRows(k, row + rows, kernels.tileRows);
+      fetchRows(v, row, rows);
       ops.gemm->packOperand(k + row * ld, ld, rows, a.headDim, keyTile(keys, t, row), nullptr);
     }
     for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
@@ -92,6 +114,7 @@ struct EncoderHead {
       const int64_t rows = std::min(nr(), lastRow - row);
       const auto& multiply = 2 * rows <= nr() ? ops.gemm->half : ops.gemm->panel;
       packQueries(row, rows, lanes, sums + sumSize());
+      if (row + rows < lastRow && a.pool == 1) fetchRows(q, row + rows, nr());
       for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
         const int64_t key = begin(tokens, t, n), count = begin(tokens, t + 1, n) - key;
         multiply[count](keyTile(keys, t, key), lanes, ops.gemm->units(a.headDim), strip + key * nr(), nr(), lanes, 0);
@@ -99,6 +122,7 @@ struct EncoderHead {
       alignas(64) float inverse[kMaxPanelWidth];
       if (a.bias) addBias(row, rows, strip, sums + sumSize());
       ops.softmax(strip, tokens, rows, a.bias ? 1.0f : a.scale, weights, inverse);
+      for (int64_t i = 0; fetches() && i < rows; ++i) prefetchForWriting(out + (row + i) * ldo, a.headDim);
       for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
         const int64_t column = begin(a.headDim, t, n), count = begin(a.headDim, t + 1, n) - column;
         multiply[count](valueTile(values, t, column), weights, ops.gemm->units(tokens), sums + column * nr(), nr(),

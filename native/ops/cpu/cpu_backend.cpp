@@ -37,10 +37,14 @@ const cpu::KernelTable* baseTable(CpuIsa isa, const CpuFeatures& features) {
 cpu::KernelTable extended(cpu::KernelTable t, CpuIsa isa, const CpuFeatures& features) {
   static_cast<void>(isa), static_cast<void>(features);
 #if defined(__x86_64__) || defined(_M_X64)
+  if (isa == CpuIsa::Avx2 && features.avx512Vnni) t.int8 = cpu::kInt8Avx512Vnni256;
   if (isa == CpuIsa::Avx2 && features.avxVnni) t.int8 = cpu::kInt8AvxVnni;
   if (isa == CpuIsa::Avx512 && features.avx512Bf16)
     t.bf16 = cpu::kBf16Avx512, t.attentionBf16 = cpu::kAttentionBf16Avx512;
   if (isa == CpuIsa::Avx512 && features.avx512Vnni) t.int8 = cpu::kInt8Avx512;
+#elif defined(VED_NEON_EXTENSIONS)
+  if (isa == CpuIsa::Neon && features.neonBf16) t.bf16 = cpu::kBf16Neon, t.attentionBf16 = cpu::kAttentionBf16Neon;
+  if (isa == CpuIsa::Neon && features.neonDot) t.int8 = cpu::kInt8Neon;
 #endif
   return t;
 }

@@ -113,8 +113,15 @@ extern const GemmKernels kBf16Avx512;  // with AVX512_BF16
 extern const AttentionKernels kAttentionBf16Avx512;
 extern const GemmKernels kInt8Avx512;  // with AVX512_VNNI
 extern const GemmKernels kInt8AvxVnni;
+extern const GemmKernels kInt8Avx512Vnni256;  // with AVX512_VNNI
 #elif defined(__aarch64__) || defined(_M_ARM64)
 extern const KernelTable kKernelsNeon;
+#if !defined(_MSC_VER)
+#define VED_NEON_EXTENSIONS 1
+extern const GemmKernels kBf16Neon;  // with FEAT_BF16
+extern const AttentionKernels kAttentionBf16Neon;
+extern const GemmKernels kInt8Neon;  // with FEAT_DotProd
+#endif
 #endif
 
 }  // namespace ved::ops::cpu

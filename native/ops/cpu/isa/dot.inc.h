@@ -60,18 +60,24 @@ inline float largestFinite(const float* x, int64_t k) {
   return Vec::reduceMax(top) + Vec::reduceAdd(probe);
 }
 
-inline int32_t quantized(float x, float inverse) { return static_cast<int32_t>(rintf(x * inverse)); }
+// To nearest, ties to even, for |x| <= 127: the sum's last bit is worth 1.
+inline uint32_t nearestInteger(float x) { return bitsOf(x + 12582912.0f) - bitsOf(12582912.0f); }
 
 struct EncodeInt8 {
   static constexpr int kUnit = 4, kParts = 2;
   static constexpr bool kQuantized = true;
   static void encode(const float* x, int64_t k, float inverse, uint32_t* out) {
-    for (int64_t u = 0; u < k; u += 4) {
-      uint32_t q[4];
-      for (int i = 0; i < 4; ++i) q[i] = u + i < k ? static_cast<uint32_t>(quantized(x[u + i], inverse)) & 0xffffu : 0u;
-      out[0] = q[0] | q[2] << 16;
-      out[1] = q[1] | q[3] << 16;
-      out += 2;
+    // Rounding and joining in loops of their own: together they are not vectorised.
+    constexpr int64_t kBlock = 64;
+    uint32_t q[kBlock];
+    for (int64_t begin = 0; begin < k; begin += kBlock) {
+      const int64_t count = k - begin < kBlock ? k - begin : kBlock;
+      for (int64_t i = 0; i < count; ++i) q[i] = nearestInteger(x[begin + i] * inverse);
+      for (int64_t i = count; i % 4; ++i) q[i] = 0;
+      for (int64_t u = 0; u < (count + 3) / 4; ++u, out += 2) {
+        out[0] = (q[4 * u] & 0xffffu) | q[4 * u + 2] << 16;
+        out[1] = (q[4 * u + 1] & 0xffffu) | q[4 * u + 3] << 16;
+      }
     }
   }
 };

@@ -6,9 +6,6 @@
 namespace ved::ops::cpu {
 namespace {
 
-// To nearest, ties to even, for |x| <= 127: the sum's last bit is worth 1.
-inline uint32_t nearestInteger(float x) { return bitsOf(x + 12582912.0f) - bitsOf(12582912.0f); }
-
 inline void columnMagnitudes(const float* x, int64_t ldx, int64_t rows, int64_t columns, float* top) {
   constexpr int W = Vec::kWidth;
   for (int64_t n = 0; n < columns; n += W) {

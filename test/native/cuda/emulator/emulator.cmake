@@ -1,6 +1,6 @@
 # The kernels compiled as C++ for the host emulator, as a shared library with the interface of the real one. Linux
-# only: it maps memory and switches stacks.
-if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+# only: it maps memory and switches stacks. Not for another architecture: it would be emulated twice.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux" OR CMAKE_CROSSCOMPILING)
   return()
 endif()
 set(VED_EMU_DIR ${CMAKE_CURRENT_LIST_DIR})

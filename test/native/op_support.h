@@ -41,6 +41,8 @@ struct Target {
   std::function<std::unique_ptr<ops::Backend>(int threads)> make;
   std::vector<ComputeType> types;  // that its linear maps and encoder attention know
   bool sameBitsInAllTypes = true;  // a row's result never depends on the rows beside it; else in float32 only
+  bool roundsOnce = true;          // 16-bit results of linear maps are the float32 results rounded
+  bool keepsNan = true;            // ReLU of NaN is NaN
   bool knows(ComputeType type) const { return std::find(types.begin(), types.end(), type) != types.end(); }
   std::vector<Element> caches() const {
     std::vector<Element> all = {Element::Float32, Element::BFloat16};

@@ -125,6 +125,8 @@ test('devices: the processor, and what is with CUDA', async (t) => {
   t.is(typeof cuda.available, 'boolean');
   t.is(cuda.available, cuda.reason === '');
   t.is(cuda.devices.length > 0, cuda.available);
+  t.is(typeof cuda.cublas.library, 'string');
+  t.true(!cuda.available || (cuda.cublas.library === '') === (cuda.cublas.reason !== ''));
   t.is((await ved('devices', 'x')).code, 2);
 });
 

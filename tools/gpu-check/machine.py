@@ -107,13 +107,21 @@ def cublas_header():
 
 
 def cublas_library():
-    """Path of libcublasLt; None where there is none."""
-    patterns = [os.environ.get("VED_CUBLAS_PATH", ""), "/usr/local/cuda/lib64/libcublasLt.so.1[23]",
-                "/usr/lib/x86_64-linux-gnu/libcublasLt.so.1[23]"]
-    patterns += [f"{folder}/nvidia/*/lib/libcublasLt.so.1[23]" for folder in site_packages()]
-    found = [path for pattern in patterns if pattern for path in sorted(glob.glob(pattern))]
-    files = [path for path in found if os.path.isfile(path)]
-    return files[-1] if files else None
+    """Path of libcublasLt, of VED_CUBLAS_PATH (a file or a folder) alone where that is set; None where there is none."""
+    name = "libcublasLt.so.1[32]"
+    own = os.environ.get("VED_CUBLAS_PATH", "")
+    patterns = [own, f"{own}/{name}"] if own else ["/usr/local/cuda/lib64/" + name, "/usr/lib/x86_64-linux-gnu/" + name]
+    if not own:
+        patterns += [f"{folder}/nvidia/*/lib/{name}" for folder in site_packages()]
+    found = [path for pattern in patterns for path in sorted(glob.glob(pattern), reverse=True)]
+    return next((path for path in found if os.path.isfile(path)), None)
+
+
+def cuda_library():
+    """Path of the CUDA library that is checked; None where it is not compiled."""
+    named = os.environ.get("VED_CUDA_LIB")
+    path = pathlib.Path(named) if named else addon().parent / "libved_cuda.so"
+    return str(path) if path.exists() else None
 
 
 def digest(*paths):

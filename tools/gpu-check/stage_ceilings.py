@@ -3,15 +3,15 @@ import json
 
 import machine
 from floors import BANDWIDTH, RATE, SHAPES, gemm_shapes
-from machine import HERE, LOGS, WORK
+from machine import HERE, LOGS, ROOT, WORK
 from runner import Failed, Skipped, Step, checked, command
 
 SOURCES = HERE / "ceilings"
 BINARIES = WORK / "ceilings"
-PROGRAMS = ("bandwidth", "launch", "barrier", "roundtrip", "gemm")
+PROGRAMS = ("bandwidth", "launch", "barrier", "roundtrip", "gemm", "products")
 # Without a GPU the programs are only compiled, for these.
 ARCHITECTURES = ("80", "90a", "120")
-FLAGS = ["-std=c++17", "-O3", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror"]
+FLAGS = ["-std=c++20", "-O3", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror"]
 # Images of an encoder micro-batch whose tiles fill the multiprocessors of an H200.
 MICRO_BATCHES = {"vit-gpt2": (1, 28), "trocr-base": (1, 19), "donut-base": (1,), "nougat-base": (1, 7)}
 PEAK = [("peak", 8192, 8192, 8192)]
@@ -24,7 +24,7 @@ def compile_program(name, architectures, limit):
     nvcc = machine.tool("nvcc")
     BINARIES.mkdir(parents=True, exist_ok=True)
     args = [nvcc, *FLAGS, *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures)]
-    args += ["-I", include] if name == "gemm" else []
+    args += ["-I", include] if name == "gemm" else ["-I", ROOT / "native"] if name == "products" else []
     checked([*args, "-o", BINARIES / name, SOURCES / f"{name}.cu", "-ldl"], limit, LOGS / f"ceilings-compile-{name}.log")
     return dict(architectures=list(architectures))
 
@@ -66,6 +66,20 @@ def gemm(shapes, types, log):
     return run
 
 
+def products(shapes, type_, log):
+    """Our library's products, by its own kernels and by cuBLAS: which is faster, and which it takes."""
+    def run(limit):
+        library = machine.cublas_library()
+        if not library:
+            raise Skipped("libcublasLt is not there: VED_CUBLAS_PATH names it")
+        own = machine.cuda_library()
+        if not own:
+            raise Skipped("the CUDA library is not compiled: gpu-check build first")
+        arguments = [f"{name}:{m}:{n}:{k}:{type_}" for name, m, n, k in shapes]
+        return measure("products", [own, library, *arguments], log)(limit)
+    return run
+
+
 def gemm_steps(key):
     """Each shape once, under the name of the first model that has it; float32 for a single encoder layer."""
     yield Step("gemm-peak", gemm(PEAK, ("bf16", "fp16", "tf32", "fp32"), "gemm-peak"), 60, key)
@@ -78,6 +92,8 @@ def gemm_steps(key):
                 new.append((f"{model} {name}", m, n, k))
         for type_ in ("fp16", "bf16"):
             yield Step(f"gemm-{model}-{type_}", gemm(new, (type_,), f"gemm-{model}-{type_}"), 120, key)
+            yield Step(f"products-{model}-{type_}", products(new, type_, f"products-{model}-{type_}"), 120,
+                       f"{key} {machine.product_key()}")
         if model == "vit-gpt2":
             yield Step(f"gemm-{model}-fp32", gemm(new[:8], ("fp32", "tf32"), f"gemm-{model}-fp32"), 60, key)
 
@@ -92,7 +108,7 @@ def steps(_options, _stage):
     if not present:
         print(f"compiled only: {reason}")
         return found
-    found += [Step(name, measure(name, [], name), 90, key) for name in PROGRAMS[:-1]]
+    found += [Step(name, measure(name, [], name), 90, key) for name in PROGRAMS[:-2]]
     return found + list(gemm_steps(key))
 
 

@@ -8,11 +8,14 @@ from runner import Failed, Skipped, Step, command
 CMAKE = ROOT / "build" / "gpu-check" / "cmake"
 
 # Test files of the bundle, run with VED_TEST_DEVICE set to the device:
-# name, files or folders, --match expression, limit in seconds.
+# name, files or folders, --match expression, limit in seconds, further environment.
 SUITES = [
-    ("parity", ["test/parity"], "", 240),
-    ("engine", ["test/unit"], "engine-(batching|stream)", 120),
-    ("cuda-tests", ["test/cuda"], "", 200),
+    ("parity", ["test/parity"], "", 240, {}),
+    ("engine", ["test/unit"], "engine-(batching|stream)", 120, {}),
+    ("cuda-tests", ["test/cuda"], "", 200, {}),
+    # 16-bit products by our own kernels alone, and all of them by cuBLAS: with neither said, the shape decides.
+    ("precision-own", ["test/cuda"], "precision", 200, {"VED_CUDA_PRODUCTS": "own"}),
+    ("precision-cublas", ["test/cuda"], "precision", 200, {"VED_CUDA_PRODUCTS": "cublas"}),
 ]
 
 # What runs under compute-sanitizer, on tiny shapes: name, what it is, arguments.
@@ -62,14 +65,16 @@ def op_cases(options):
     return run
 
 
-def suite(options, name, files, match):
+def suite(options, name, files, match, further):
     def run(limit):
+        if further.get("VED_CUDA_PRODUCTS") == "cublas" and not machine.cublas_library():
+            raise Skipped("libcublasLt is not there: VED_CUBLAS_PATH names it")
         present = [file for file in files if (BUNDLE / file).exists()]
         if not present:
             raise Skipped(f"the bundle has no {', '.join(files)}")
         log = LOGS / f"verify-{name}-{options.device}.log"
         args = ["run-tests.cjs", *(["--match", match] if match else []), *present]
-        return judged(machine.run_node(args, limit, log, env=environment(options)), log, False)
+        return judged(machine.run_node(args, limit, log, env={**environment(options), **further}), log, False)
     return run
 
 
@@ -123,7 +128,8 @@ def steps(options, _stage):
             raise Skipped(f"0 GPU tests run: {reason}") from reason
     key = f"{machine.product_key()} {machine.digest(BUNDLE / 'test')}"
     found = [Step("op-cases", op_cases(options), 300, key)]
-    found += [Step(name, suite(options, name, files, match), limit, key) for name, files, match, limit in SUITES]
+    found += [Step(name, suite(options, name, files, match, further), limit, key)
+              for name, files, match, limit, further in SUITES]
     dtypes = ("float32", "float16", "bfloat16") if options.device == "cuda" else ("float32",)
     found += [Step(f"repeat-{dtype}", repeat(options, dtype), 60, key) for dtype in dtypes]
     return found + (list(gpu_steps(options, key)) if options.device == "cuda" else [])

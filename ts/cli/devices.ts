@@ -29,6 +29,15 @@ export function describeCuda(cuda: CudaReport): string[] {
   });
   if (!cuda.available && lines.length === 0) return [`cuda  not used: ${cuda.reason}`];
   lines.push(`      library: ${cuda.library}`, `      CUDA ${cuda.runtime}, driver for CUDA ${cuda.driver}`);
+  if (cuda.available) lines.push(...describeProducts(cuda.cublas));
   if (cuda.emulated) lines.push("      this is the tests' emulator, not a device: 'auto' leaves it out");
   return lines;
+}
+
+function describeProducts({ library, version, reason }: CudaReport['cublas']): string[] {
+  if (!library) return ['      matrix products: own kernels', `      cuBLAS not used: ${reason}`];
+  return [
+    '      matrix products: cuBLAS for many rows in 16 bits, else own kernels',
+    `      cuBLAS ${version}: ${library}`,
+  ];
 }

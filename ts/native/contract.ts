@@ -116,6 +116,11 @@ export interface CudaReport {
     usable: boolean;
     reason: string;
   }[];
+  /**
+   * The cuBLAS library that computes large products in 16 bits; `library` is '' where own kernels compute all, `reason` says
+   * why then, and is '' too without a usable device.
+   */
+  cublas: { library: string; version: string; reason: string };
 }
 
 export interface NativeModule {

@@ -7,6 +7,7 @@
 
 #include "ops/attention.h"
 #include "ops/backend.h"
+#include "ops/cuda/product.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
@@ -44,6 +45,13 @@ struct DeviceInfo {
   char reason[256];  // why not
 };
 
+// What came of opening a cuBLASLt library.
+struct CublasInfo {
+  int32_t usable;
+  int32_t version;    // major * 10000 + minor * 100 + patch, 0 where it could not be asked
+  char reason[1024];  // why not usable
+};
+
 struct Context;
 
 // A packed weight on the device. Float32: [ceil(in / 4)][out][4]; 16 bits: [out][in rounded up to 8], zeros behind the
@@ -68,6 +76,13 @@ struct LinearCall {
   int32_t useBias;
   int32_t activation;
   Element xElement, yElement;
+};
+
+// What kernels do not see of a product.
+struct LinearJob {
+  LinearCall call;
+  const void* roundedBias;  // the bias in 16 bits, for cuBLAS; nullptr in float32
+  Products products;        // ignored in float32
 };
 
 struct PackBlock {
@@ -110,9 +125,13 @@ struct Api {
   Status (*launchGraph)(Context* context, void* graph);
   void (*releaseGraph)(Context* context, void* graph);
 
+  // Opens a cuBLASLt library: for the products of a context, or, with nullptr, only to see whether it can be used. A
+  // context that has one keeps it.
+  void (*openCublas)(Context* context, const char* file, CublasInfo* out);
+
   uint64_t (*weightBytes)(ComputeType type, int64_t in, int64_t out);
   Status (*packBlock)(Context* context, const PackBlock* call);
-  Status (*linear)(Context* context, const LinearCall* call);
+  Status (*linear)(Context* context, const LinearJob* job);
   Status (*round)(Context* context, const ops::RoundArgs* args);
   Status (*layerNorm)(Context* context, const ops::LayerNormArgs* args);
   Status (*encoderAttention)(Context* context, const ops::EncoderAttentionArgs* args);
@@ -142,8 +161,10 @@ constexpr uint64_t layoutFingerprint() {
   for (const uint64_t size : {sizeof(Api),
                               sizeof(Probe),
                               sizeof(DeviceInfo),
+                              sizeof(CublasInfo),
                               sizeof(Weight),
                               sizeof(LinearCall),
+                              sizeof(LinearJob),
                               sizeof(PackBlock),
                               sizeof(SummaryCall),
                               sizeof(ops::RoundArgs),

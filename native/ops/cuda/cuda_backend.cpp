@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "ops/cuda/loader.h"
+#include "ops/cuda/cublas_search.h"
 
 namespace ved::cuda {
 
@@ -18,6 +18,11 @@ size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 
 }  // namespace
 
+Products productsOfEnvironment() {
+  const std::string value = environmentVariable("VED_CUDA_PRODUCTS");
+  return value == "own" ? Products::Own : value == "cublas" ? Products::Library : Products::Chosen;
+}
+
 class CudaWeight final : public ops::LinearWeight {
  public:
   CudaWeight(CudaBackend& backend, int64_t inSize, int64_t outSize, bool withBias, ComputeType kind)
@@ -27,12 +32,17 @@ class CudaWeight final : public ops::LinearWeight {
     weight.bytes = backend.api_.weightBytes(type, in, out);
     weight.data = backend.allocateBytes(weight.bytes);
     weight.bias = backend.allocate(static_cast<size_t>(out));
+    if (operandElement(type) != Element::Float32)
+      roundedBias = backend.allocateBytes(static_cast<size_t>(out) * sizeof(uint16_t));
   }
   ~CudaWeight() override {
     backend_.api_.release(backend_.context_, weight.data);
+    if (roundedBias) backend_.api_.release(backend_.context_, roundedBias);
     backend_.release(weight.bias);
   }
-  size_t bytes() const override { return weight.bytes + static_cast<size_t>(out) * sizeof(float); }
+  size_t bytes() const override {
+    return weight.bytes + static_cast<size_t>(out) * (sizeof(float) + (roundedBias ? sizeof(uint16_t) : 0));
+  }
   void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                 int64_t outStride, int64_t inStride) override {
     const size_t bytes = static_cast<size_t>((outCount - 1) * outStride + (inCount - 1) * inStride + 1) * sizeof(float);
@@ -45,14 +55,21 @@ class CudaWeight final : public ops::LinearWeight {
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override {
     backend_.upload(weight.bias + outBegin, data, static_cast<size_t>(outCount));
   }
+  void seal() override {
+    if (!roundedBias) return;
+    const ops::RoundArgs call = {weight.bias, out, roundedBias, out, 1, out, operandElement(type)};
+    backend_.check(backend_.api_.round(backend_.context_, &call));
+  }
 
   Weight weight{};
+  void* roundedBias = nullptr;
 
  private:
   CudaBackend& backend_;
 };
 
-CudaBackend::CudaBackend(const Api& api, int device) : api_(api) {
+CudaBackend::CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas, Products products)
+    : api_(api), products_(products) {
   DeviceInfo info{};
   api_.device(device, &info);
   char message[512] = "";
@@ -62,6 +79,8 @@ CudaBackend::CudaBackend(const Api& api, int device) : api_(api) {
                 status == kOutOfMemory ? "CUDA_OUT_OF_MEMORY" : "CUDA_ERROR",
                 "cuda:" + std::to_string(device) + " could not be opened: " + message);
   name_ = "cuda:" + std::to_string(device) + " (" + info.name + ")";
+  multiprocessors_ = info.multiprocessors;
+  if (products != Products::Own) cublas_ = chooseCublas(api_, context_, cublas);
 }
 
 CudaBackend::~CudaBackend() {
@@ -222,14 +241,16 @@ const float* CudaBackend::biasOf(const ops::LinearWeight& weight) const {
 }
 
 void CudaBackend::linear(const ops::LinearArgs& a) {
-  LinearCall call{};
-  call.weight = static_cast<const CudaWeight&>(*a.weight).weight;
+  const auto& weight = static_cast<const CudaWeight&>(*a.weight);
+  LinearJob job{{}, weight.roundedBias, products_};
+  LinearCall& call = job.call;
+  call.weight = weight.weight;
   call.x = a.x, call.ldx = a.ldx, call.y = a.y, call.ldy = a.ldy, call.rows = a.rows;
   call.residual = a.residual, call.ldr = a.ldr;
   call.useBias = a.useBias ? 1 : 0;
   call.activation = static_cast<int32_t>(a.activation);
   call.xElement = a.xElement, call.yElement = a.yElement;
-  check(api_.linear(context_, &call));
+  check(api_.linear(context_, &job));
 }
 
 void CudaBackend::round(const ops::RoundArgs& a) { check(api_.round(context_, &a)); }
@@ -365,7 +386,8 @@ void CudaBackend::summarize(const float* logits, int64_t ld, int64_t rows, int64
 namespace ved::ops {
 
 std::unique_ptr<Backend> makeCudaBackend(int device) {
-  return std::make_unique<cuda::CudaBackend>(cuda::requireDevice(device), device);
+  return std::make_unique<cuda::CudaBackend>(cuda::requireDevice(device), device, cuda::cublasCandidates(),
+                                             cuda::productsOfEnvironment());
 }
 
 }  // namespace ved::ops

@@ -7,19 +7,27 @@
 
 #include "ops/backend.h"
 #include "ops/cuda/api.h"
+#include "ops/cuda/loader.h"
 
 namespace ved::cuda {
 
+// VED_CUDA_PRODUCTS: 'own' or 'cublas' to compare the two, otherwise Chosen.
+Products productsOfEnvironment();
+
 class CudaBackend final : public ops::Backend {
  public:
-  // Throws ved::Error (Device) when the device cannot be opened.
-  CudaBackend(const Api& api, int device);
+  // Throws ved::Error (Device) when the device cannot be opened. The first of `cublas` that can be used serves large
+  // products; none has to.
+  CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas = {},
+              Products products = Products::Chosen);
   ~CudaBackend() override;
 
   std::string name() const override { return name_; }
   bool fusesEpilogues() const override { return true; }
   int threads() const override { return 1; }
+  int multiprocessors() const override { return multiprocessors_; }
   size_t graphs() const { return graphs_.size(); }
+  const CublasChoice& cublas() const { return cublas_; }
 
   bool hostMemory() const override { return false; }
   float* allocate(size_t floats) override;
@@ -77,6 +85,9 @@ class CudaBackend final : public ops::Backend {
   const Api& api_;
   Context* context_ = nullptr;
   std::string name_;
+  int multiprocessors_ = 0;
+  Products products_;
+  CublasChoice cublas_;
   struct Constant {
     void* data;
     int64_t floats;

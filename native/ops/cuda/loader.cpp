@@ -4,14 +4,8 @@
 #include <filesystem>
 
 #include "core/error.h"
-
-#ifdef _WIN32
-#define WIN32_LEAN_AND_MEAN
-#define NOMINMAX
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
+#include "ops/cuda/cublas_search.h"
+#include "ops/cuda/shared_object.h"
 
 #ifndef VED_VERSION
 #define VED_VERSION "unknown"
@@ -28,40 +22,10 @@ constexpr const char* kName = "libved_cuda.dylib";
 constexpr const char* kName = "libved_cuda.so";
 #endif
 
-// The folder of the shared object (or program) that this code is linked into.
-std::filesystem::path ownFolder() {
-#ifdef _WIN32
-  HMODULE module = nullptr;
-  wchar_t name[32768];
-  GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
-                     reinterpret_cast<LPCWSTR>(&libraryCandidates), &module);
-  const DWORD length = GetModuleFileNameW(module, name, 32768);
-  return length ? std::filesystem::path(name).parent_path() : std::filesystem::path();
-#else
-  Dl_info info{};
-  if (!dladdr(reinterpret_cast<const void*>(&libraryCandidates), &info) || !info.dli_fname) return {};
-  std::error_code ignored;
-  return std::filesystem::absolute(info.dli_fname, ignored).parent_path();
-#endif
-}
-
 GetApi findEntry(const std::string& file, std::string& reason) {
-#ifdef _WIN32
-  const HMODULE handle = LoadLibraryExW(std::filesystem::u8path(file).c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH);
-  if (!handle) {
-    reason = file + ": LoadLibrary failed with error " + std::to_string(GetLastError());
-    return nullptr;
-  }
-  auto* symbol = reinterpret_cast<void*>(GetProcAddress(handle, kEntry));
-#else
-  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (!handle) {
-    const char* text = dlerror();
-    reason = text ? text : file + ": dlopen failed";
-    return nullptr;
-  }
-  void* symbol = dlsym(handle, kEntry);
-#endif
+  void* handle = openObject(file, reason);
+  if (!handle) return nullptr;
+  void* symbol = findSymbol(handle, kEntry);
   if (!symbol) reason = file + ": not a library of this package (it has no " + kEntry + ")";
   return reinterpret_cast<GetApi>(symbol);
 }
@@ -78,13 +42,29 @@ std::string unusableDriver(const Probe& probe) {
 
 }  // namespace
 
+std::filesystem::path libraryFolder() {
+#ifdef _WIN32
+  HMODULE module = nullptr;
+  wchar_t name[32768];
+  GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                     reinterpret_cast<LPCWSTR>(&libraryCandidates), &module);
+  const DWORD length = GetModuleFileNameW(module, name, 32768);
+  return length ? std::filesystem::path(name).parent_path() : std::filesystem::path();
+#else
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<const void*>(&libraryCandidates), &info) || !info.dli_fname) return {};
+  std::error_code ignored;
+  return std::filesystem::absolute(info.dli_fname, ignored).parent_path();
+#endif
+}
+
 std::string cudaVersion(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
 std::vector<std::string> libraryCandidates() {
   if (const char* file = std::getenv("VED_CUDA_LIB"); file && *file) return {file};
-  return {(ownFolder() / kName).string()};
+  return {(libraryFolder() / kName).string()};
 }
 
 Library openLibrary(const std::string& file) {
@@ -147,8 +127,33 @@ Report report(const Library& library) {
       result.reason = std::string("device ") + std::to_string(i) + " (" + device.info.name + "): " + device.info.reason;
     result.devices.push_back(device);
   }
-  if (result.usable) result.reason.clear();
+  if (!result.usable) return result;
+  result.reason.clear();
+  const CublasChoice cublas = chooseCublas(*library.api, nullptr, cublasCandidates());
+  result.cublas = cublas.file, result.cublasReason = cublas.reason, result.cublasVersion = cublas.version;
   return result;
+}
+
+CublasChoice chooseCublas(const Api& api, Context* context, const std::vector<std::string>& candidates) {
+  CublasChoice result;
+  result.reason = candidates.empty() ? "VED_CUBLAS_PATH is 'none'" : "no cuBLAS library was found";
+  bool first = true;
+  for (const std::string& file : candidates) {
+    CublasInfo info{};
+    api.openCublas(context, file.c_str(), &info);
+    if (info.usable) return {file, "", info.version};
+    // Bare names are tried last: that the system does not know them says less than "not found".
+    if (first && (std::filesystem::path(file).has_parent_path() || info.version)) {
+      result.reason = info.reason;
+      first = false;
+    }
+  }
+  return result;
+}
+
+std::string cublasVersion(int version) {
+  return std::to_string(version / 10000) + "." + std::to_string(version % 10000 / 100) + "." +
+         std::to_string(version % 100);
 }
 
 const Api& requireDevice(int index) {

@@ -2,6 +2,7 @@
 // kernels on the host emulator, and those on a device where there is one.
 #include "cuda/mirror_backend.h"
 #include "op_support.h"
+#include "ops/cuda/cublas_search.h"
 #include "ops/cuda/cuda_backend.h"
 #include "ops/cuda/loader.h"
 
@@ -17,6 +18,18 @@ Target cudaTarget(const std::string& name, const cuda::Api& api) {
           false};
 }
 
+// Products in 16 bits by cuBLAS, whatever their shape. A real one says nothing of NaN in its ReLU.
+Target cublasTarget(const std::string& name, const cuda::Api& api, const std::vector<std::string>& libraries) {
+  Target target = cudaTarget(name, api);
+  target.make = [&api, libraries](int) -> std::unique_ptr<ops::Backend> {
+    return std::make_unique<MirrorBackend>(
+        std::make_unique<cuda::CudaBackend>(api, 0, libraries, cuda::Products::Library));
+  };
+  target.types = {ComputeType::BFloat16, ComputeType::Float16};
+  target.roundsOnce = false, target.keepsNan = false;
+  return target;
+}
+
 std::vector<Target> makeTargets() {
   std::vector<Target> targets;
   for (const ops::CpuIsa isa : availableIsas())
@@ -26,7 +39,16 @@ std::vector<Target> makeTargets() {
                            [=](int threads) { return ops::makeCpuBackend(isa, threads, extensions); },
                            {std::begin(kTypes), std::end(kTypes)}});
   if (const cuda::Api* api = emulatedCuda().api) targets.push_back(cudaTarget("cuda-emulator", *api));
-  if (const cuda::Api* api = deviceCuda().api) targets.push_back(cudaTarget("cuda", *api));
+#if defined(VED_FAKE_CUBLAS_FILE)
+  if (const cuda::Api* api = emulatedCuda().api)
+    targets.push_back(cublasTarget("cuda-emulator+cublas", *api, {VED_FAKE_CUBLAS_FILE}));
+#endif
+  if (const cuda::Api* api = deviceCuda().api) {
+    targets.push_back(cudaTarget("cuda", *api));
+    const std::vector<std::string> libraries = cuda::cublasCandidates();
+    if (cuda::chooseCublas(*api, nullptr, libraries).version)
+      targets.push_back(cublasTarget("cuda+cublas", *api, libraries));
+  }
   return targets;
 }
 

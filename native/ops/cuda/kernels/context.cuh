@@ -1,5 +1,6 @@
 // The state of one opened device inside the library, and how host code launches kernels on it.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,11 @@
 
 namespace ved::cuda {
 
+class Cublas;
+
 struct Context {
+  Context();
+  ~Context();
   int device = 0;
   cudaStream_t stream = nullptr;
   cudaDeviceProp properties{};
@@ -17,6 +22,7 @@ struct Context {
   size_t scratchBytes = 0;
   std::vector<void*> retired;  // smaller scratch memory, which recordings may still name
   bool capturing = false;
+  std::unique_ptr<Cublas> cublas;  // nullptr: own kernels alone
 };
 
 // Turns a runtime error into a status, keeping its text.
@@ -36,7 +42,7 @@ inline unsigned blocksFor(int64_t items, int64_t perBlock) {
 
 // One function per op, each in the file of its kernels.
 Status packBlock(Context&, const PackBlock&);
-Status linear(Context&, const LinearCall&);
+Status linear(Context&, const LinearJob&);
 Status round(Context&, const ops::RoundArgs&);
 Status layerNorm(Context&, const ops::LayerNormArgs&);
 Status encoderAttention(Context&, const ops::EncoderAttentionArgs&);

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "ops/cuda/kernels/context.cuh"
+#include "ops/cuda/kernels/cublas.cuh"
 #include "ops/cuda/kernels/linear.cuh"
 
 #ifndef VED_VERSION
@@ -75,6 +76,7 @@ void closeContext(Context* c) {
   if (!c) return;
   cudaSetDevice(c->device);
   if (c->stream) cudaStreamSynchronize(c->stream);
+  c->cublas.reset();
   if (c->scratch) cudaFree(c->scratch);
   for (void* memory : c->retired) cudaFree(memory);
   if (c->stream) cudaStreamDestroy(c->stream);
@@ -173,6 +175,17 @@ uint64_t weightBytes(ComputeType type, int64_t in, int64_t out) {
   return static_cast<uint64_t>(storedWidth(in, operandElement(type))) * outputs * 2;
 }
 
+void openCublas(Context* c, const char* file, CublasInfo* out) {
+  *out = {};
+  try {
+    const std::string reason = Cublas::open(c, file, out->version);
+    out->usable = reason.empty() ? 1 : 0;
+    std::snprintf(out->reason, sizeof out->reason, "%s", reason.c_str());
+  } catch (const std::exception& error) {
+    std::snprintf(out->reason, sizeof out->reason, "%s", error.what());
+  }
+}
+
 // An op in the table: the op itself behind a pointer, with std::bad_alloc and the like caught.
 template <class Args, Status (*op)(Context&, const Args&)>
 Status entry(Context* c, const Args* args) {
@@ -206,9 +219,10 @@ const Api kApi = {
     endCapture,
     launchGraph,
     releaseGraph,
+    openCublas,
     weightBytes,
     entry<PackBlock, packBlock>,
-    entry<LinearCall, linear>,
+    entry<LinearJob, linear>,
     entry<ops::RoundArgs, round>,
     entry<ops::LayerNormArgs, layerNorm>,
     entry<ops::EncoderAttentionArgs, encoderAttention>,

@@ -3,9 +3,10 @@
 
 namespace ved::cuda {
 
-Status linear(Context& c, const LinearCall& a) {
+Status linear(Context& c, const LinearJob& job) {
+  const LinearCall& a = job.call;
   if (a.rows == 0) return kOk;
-  if (a.weight.type != ComputeType::Float32) return linear16(c, a);
+  if (a.weight.type != ComputeType::Float32) return linear16(c, job);
   linearF32(c, a);
   return launched(c, "linear");
 }

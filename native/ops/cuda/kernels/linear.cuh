@@ -35,11 +35,10 @@ inline int64_t weightDepth(const Weight& w) { return storedWidth(w.in, operandEl
 
 void linearF32(Context& c, const LinearCall& a);
 void packF32(Context& c, const PackBlock& a);
-Status linear16(Context& c, const LinearCall& a);
+Status linear16(Context& c, const LinearJob& job);
 void pack16(Context& c, const PackBlock& a);
 void roundRows(Context& c, const ops::RoundArgs& a);
 void linearTiles(Context& c, const LinearCall& a, const Operand& x);    // any number of rows
 void linearFewRows(Context& c, const LinearCall& a, const Operand& x);  // kFewRows16 at most
-constexpr int64_t kFewRows16 = 64;
 
 }  // namespace ved::cuda

@@ -1,5 +1,6 @@
 // Products with 16-bit operands and float32 sums: packing, rounding rows that come in float32, and the choice between
-// the kernels for few rows (linear16_few.cu) and for many (linear16_tiles.cu).
+// cuBLAS (cublas.cu), the kernels for few rows (linear16_few.cu) and those for many (linear16_tiles.cu).
+#include "ops/cuda/kernels/cublas.cuh"
 #include "ops/cuda/kernels/linear.cuh"
 
 namespace ved::cuda {
@@ -41,6 +42,28 @@ Status growScratch(Context& c, size_t bytes) {
   return kOk;
 }
 
+// y = act(y), and numbers that became infinite in float16 are the largest ones again.
+__global__ void finishKernel(LinearCall a) {
+  const int64_t i = globalThread();
+  if (i >= a.rows * a.weight.out) return;
+  const int64_t at = i / a.weight.out * a.ldy + i % a.weight.out;
+  const float v = loadElement(a.y, a.yElement, at);
+  storeElement(a.y, a.yElement, at, activateOne(v, static_cast<Activation>(a.activation)));
+}
+
+// The product by cuBLAS, where it is there, is asked for and can do it.
+bool linearCublas(Context& c, const LinearJob& job, const Operand& x) {
+  if (!c.cublas || job.products == Products::Own) return false;
+  const LinearCall& a = job.call;
+  const ProductShape shape = {a.rows,     a.weight.in,          a.weight.out, static_cast<Activation>(a.activation),
+                              a.yElement, a.residual != nullptr};
+  const Route route = job.products == Products::Library ? libraryRoute(shape) : productRoute(shape);
+  if (route == Route::Own || !c.cublas->multiply(c, job, x, route)) return false;
+  if (route == Route::Finished)
+    launchKernel(c.stream, finishKernel, dim3(blocksFor(a.rows * a.weight.out, kThreads)), dim3(kThreads), 0, a);
+  return true;
+}
+
 }  // namespace
 
 void roundRows(Context& c, const ops::RoundArgs& a) {
@@ -48,7 +71,8 @@ void roundRows(Context& c, const ops::RoundArgs& a) {
     launchKernel(c.stream, roundRowsKernel, dim3(blocksFor(a.rows * a.width, kThreads)), dim3(kThreads), 0, a);
 }
 
-Status linear16(Context& c, const LinearCall& a) {
+Status linear16(Context& c, const LinearJob& job) {
+  const LinearCall& a = job.call;
   Operand x = {static_cast<const uint16_t*>(a.x), a.ldx, a.weight.in, weightDepth(a.weight)};
   if (a.xElement == Element::Float32) {
     const Element element = operandElement(a.weight.type);
@@ -58,6 +82,7 @@ Status linear16(Context& c, const LinearCall& a) {
     x.data = static_cast<const uint16_t*>(c.scratch);
     roundRows(c, {static_cast<const float*>(a.x), a.ldx, c.scratch, x.ld, a.rows, a.weight.in, element});
   }
+  if (linearCublas(c, job, x)) return launched(c, "linear");
   // A block of the kernel for few rows reads all of x: with many outputs that is more than the weights.
   const bool wide = a.weight.out >= int64_t{64} * c.properties.multiProcessorCount;
   if (a.rows <= 16 || (a.rows <= kFewRows16 && !wide))

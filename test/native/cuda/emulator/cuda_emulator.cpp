@@ -368,6 +368,14 @@ void launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, std::func
   });
 }
 
+void enqueue(cudaStream_t stream, std::function<void()> work) {
+  submit(stream, [work = std::move(work)] {
+    heap().open(true);
+    work();
+    heap().open(false);
+  });
+}
+
 }  // namespace ved::emu
 
 using ved::emu::heap;

@@ -145,6 +145,8 @@ void checkArgument(T argument) {
   checkWords(&argument, sizeof argument, std::is_pointer_v<T>);
 }
 void launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, std::function<void()> body);
+// Work of another library on a stream: it may touch device memory while it runs.
+__attribute__((visibility("default"))) void enqueue(cudaStream_t stream, std::function<void()> work);
 
 template <class T>
 T shuffle(unsigned mask, T value, unsigned source) {

@@ -19,3 +19,16 @@ target_compile_options(ved_cuda_emulator PRIVATE -Wno-unknown-pragmas)
 set_target_properties(ved_cuda_emulator PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 add_dependencies(ved_tests ved_cuda_emulator)
 target_compile_definitions(ved_tests PRIVATE VED_CUDA_EMULATOR_FILE="$<TARGET_FILE:ved_cuda_emulator>")
+
+# A stand-in for cuBLASLt on the emulator's memory, and one that lacks a function.
+foreach(kind fake partial)
+  set(library ved_cublas_${kind})
+  add_library(${library} SHARED ${VED_EMU_DIR}/fake_cublas.cpp)
+  target_include_directories(${library} PRIVATE ${VED_EMU_DIR} native)
+  target_link_libraries(${library} PRIVATE ved_flags ved_cuda_emulator)
+  set_target_properties(${library} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  add_dependencies(ved_tests ${library})
+endforeach()
+target_compile_definitions(ved_cublas_partial PRIVATE VED_WITHOUT_MATMUL)
+target_compile_definitions(ved_tests PRIVATE VED_FAKE_CUBLAS_FILE="$<TARGET_FILE:ved_cublas_fake>"
+  VED_PARTIAL_CUBLAS_FILE="$<TARGET_FILE:ved_cublas_partial>")

@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "plan/micro_batch.h"
 
 namespace ved::engine {
 namespace {
 
 constexpr size_t kPlanLimit = 32;  // (entry, bucket) pairs kept
 constexpr size_t kGridLimit = 4;   // patch grids whose tables are kept
+constexpr size_t kHostImages = 8;  // per encoder run on the host: new requests never wait longer than that
 
 std::unique_ptr<ops::Backend> makeBackend(const LoadOptions& options) {
   if (options.backend == "reference") return ops::makeReferenceBackend();
@@ -75,6 +77,25 @@ plan::TokenLayout Model::layout(const plan::Grid& grid) const {
 int64_t Model::encoderTokens(int64_t height, int64_t width) const {
   const std::vector<plan::Grid> all = grids(height, width);
   return all.size() == 1 ? layout(all.front()).tokens() : all.back().cells();
+}
+
+plan::RowCounts Model::encoderRows(const std::vector<plan::Grid>& grids) const {
+  plan::RowCounts rows = {layout(grids.front()).tokens(), grids.front().cells()};
+  for (size_t stage = 1; stage < grids.size(); ++stage) rows.push_back(grids[stage].cells());
+  return rows;
+}
+
+size_t Model::imagesPerRun(int64_t height, int64_t width) {
+  if (backend_->multiprocessors() == 0) return kHostImages;
+  if (runSize_.height == height && runSize_.width == width) return runSize_.images;
+  const plan::RowCounts rows = encoderRows(grids(height, width));
+  std::vector<plan::ImageProduct> products;
+  for (const plan::Op& op : encode_.ops)
+    if (op.kind == plan::OpKind::Linear)
+      products.push_back(
+          {rows[static_cast<size_t>(encode_.values[static_cast<size_t>(op.out)].rows)], op.weight->in, op.weight->out});
+  runSize_ = {height, width, static_cast<size_t>(plan::imagesPerRun(products, backend_->multiprocessors()))};
+  return runSize_.images;
 }
 
 const plan::Program& Model::placed(const plan::Program& base, const plan::RowCounts& rows) {
@@ -150,10 +171,9 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.grids = grids(height, width);
   const GridTables& tables = tablesFor(bindings.grids.front());
   bindings.batch = batch;
-  bindings.tokens = batch * layout(bindings.grids.front()).tokens();
-  bindings.rows = {bindings.tokens, batch * bindings.grids.front().cells()};
-  for (size_t stage = 1; stage < bindings.grids.size(); ++stage)
-    bindings.rows.push_back(batch * bindings.grids[stage].cells());
+  bindings.rows = encoderRows(bindings.grids);
+  for (int64_t& rows : bindings.rows) rows *= batch;
+  bindings.tokens = bindings.rows.front();
   bindings.height = height;
   bindings.width = width;
   bindings.pixels = pixels;

@@ -37,6 +37,8 @@ class Model {
   size_t workspaceBytes() const { return runner_.arenaBytes(); }
 
   int64_t encoderTokens(int64_t height, int64_t width) const;
+  // Images that one encode() should take.
+  size_t imagesPerRun(int64_t height, int64_t width);
   // Pixels and the arrays of bindings lie on the host, states, hidden states and logits in the backend's memory.
   // pixels -> states [batch * encoderTokens, H]
   void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
@@ -70,8 +72,9 @@ class Model {
   void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings);
   const plan::Program& placed(const plan::Program& base, const plan::RowCounts& rows);
   const GridTables& tablesFor(const plan::Grid& grid);
-  std::vector<plan::Grid> grids(int64_t height, int64_t width) const;  // per stage
-  plan::TokenLayout layout(const plan::Grid& grid) const;              // of the first stage
+  std::vector<plan::Grid> grids(int64_t height, int64_t width) const;       // per stage
+  plan::TokenLayout layout(const plan::Grid& grid) const;                   // of the first stage
+  plan::RowCounts encoderRows(const std::vector<plan::Grid>& grids) const;  // of one image
   void bindStreams(plan::Bindings& bindings);
 
   std::vector<int32_t> firstOfRun_, lengthOfRun_;  // of the decode run in progress
@@ -88,6 +91,10 @@ class Model {
   };
   std::list<Plan> plans_;  // most recently used first, bounded
   std::list<GridTables> tables_;
+  struct RunSize {
+    int64_t height = 0, width = 0;
+    size_t images = 0;
+  } runSize_;  // of the images asked for last
   uint64_t serial_ = 0;
 };
 

@@ -7,7 +7,6 @@
 namespace ved::engine {
 namespace {
 
-constexpr size_t kEncodeBatch = 8;      // images per encoder micro-batch: new requests never wait longer than that
 constexpr int64_t kTokensPerRun = 256;  // prompt tokens per decoder run; longer prefills are split
 
 // A device replays a recorded run only for the same number of rows, so that those are rounded up.
@@ -123,7 +122,11 @@ void Engine::Worker::dropCancelled() {
 bool Engine::Worker::makeRoom(const Item& item, const std::vector<Item*>& batch) {
   if (static_cast<int32_t>(freeRows_.size()) < item.search->maxRows()) return false;
   if (item.image->slot >= 0) return true;
-  if (batch.size() == kEncodeBatch || (!batch.empty() && !sameSize(*batch.front(), item))) return false;
+  if (!batch.empty()) {
+    const Pixels& pixels = item.call->request->pixels;
+    if (!sameSize(*batch.front(), item) || batch.size() >= model_.imagesPerRun(pixels.height, pixels.width))
+      return false;
+  }
   if (freeSlots_.empty()) return false;
   reserveCaches(item.image->tokens);
   return cross_->capacity() >= item.image->tokens;  // a larger cache has to wait until no image uses the present one

@@ -3,7 +3,9 @@ import test from 'ava';
 import { describeCuda } from '../../ts/cli/devices';
 import { loadNative } from '../../ts/native/load';
 
-test('devices: says whether cuBLAS is used, or why not', (t) => {
+const onDevice = process.env['VED_TEST_DEVICE'] ? test : test.skip;
+
+onDevice('devices: says whether cuBLAS is used, or why not', (t) => {
   const report = loadNative().cudaReport();
   t.true(report.available);
   const { library, version, reason } = report.cublas;

@@ -103,8 +103,9 @@ def steps(_options, _stage):
     present, reason = machine.gpu_or_none()
     architectures = (machine.architecture(present["capability"]),) if present else ARCHITECTURES
     key = machine.digest(SOURCES) + f" {architectures}"
-    found = [Step(f"compile-{name}", lambda limit, name=name: compile_program(name, architectures, limit), 120, key,
-                  (str(BINARIES / name),)) for name in PROGRAMS]
+    sources = {"products": machine.digest(ROOT / "native" / "ops")}  # whose structs it is compiled with
+    found = [Step(f"compile-{name}", lambda limit, name=name: compile_program(name, architectures, limit), 120,
+                  f"{key} {sources.get(name, '')}", (str(BINARIES / name),)) for name in PROGRAMS]
     if not present:
         print(f"compiled only: {reason}")
         return found

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <optional>
 
 #include "core/philox.h"
 #include "decode/numeric.h"
+#include "decode/rules.h"
 #include "decode/single_search.h"
 
 namespace ved::decode {
@@ -28,6 +30,7 @@ struct Candidate {
   double rank;   // larger is better: the score, or its race time in beam sampling
   int64_t flat;  // beam * vocab + token
   int32_t beam, token;
+  float logProb = 0;  // raw
   FinishReason finish = FinishReason::None;
 };
 
@@ -39,7 +42,13 @@ class BeamSearch final : public Search {
 
   int32_t liveRows() const override { return done_ ? 0 : static_cast<int32_t>(live_.size()); }
   int32_t maxRows() const override { return options_.numBeams; }
+  const std::vector<int32_t>& rules() override;
+  LiveRow liveRow(int32_t i) const override {
+    const Hypothesis& h = live_[static_cast<size_t>(i)];
+    return {h.ids, h.score, step_, options_.seed, options_.sequenceIndex};
+  }
   Step advance(float* logits, int64_t ld, int32_t vocab, const ops::RowSummary* summary) override;
+  Step advance(std::span<const ops::TokenChoice> choices) override;
   std::vector<Sequence> take() override;
   std::vector<std::vector<float>> takeScores() override { return std::move(scores_); }
 
@@ -56,9 +65,10 @@ class BeamSearch final : public Search {
   void rankByScore(int32_t beam, int32_t vocab);
   void rankByRace(int32_t beam, int32_t vocab);
   void rankAll(int32_t vocab, const ops::RowSummary* summary);
-  void extend(const Candidate& candidate, Hypothesis& out, float logProb) const;
-  void pool(const Candidate& candidate, float logProb);
+  void extend(const Candidate& candidate, Hypothesis& out) const;
+  void pool(const Candidate& candidate);
   void checkStops(int32_t vocab);
+  Step finishStep();
   void selectLive(std::vector<int32_t>& chosen);
   bool poolFull() const { return static_cast<int32_t>(pool_.size()) == options_.numBeams; }
   bool closed() const { return frozen_ || (options_.earlyStopping == EarlyStopping::True && poolFull()); }
@@ -74,7 +84,8 @@ class BeamSearch final : public Search {
   Philox random_;
   size_t keep_;  // K
   std::vector<Hypothesis> live_, next_;
-  std::vector<Hypothesis> pool_;       // best first
+  std::vector<Hypothesis> pool_;  // best first
+  std::optional<std::vector<int32_t>> rules_;
   std::vector<Candidate> candidates_;  // a heap while ranking, worst first; then best first
   std::vector<RowView> rows_;
   std::vector<const Ids*> rowIds_;
@@ -91,7 +102,7 @@ BeamSearch::BeamSearch(const Options& options, std::vector<int32_t> prompt)
       processors_(makeProcessors(options_)),
       stopping_(options_),
       random_(options_.seed, options_.sequenceIndex),
-      keep_(std::max<size_t>(2, 1 + options_.eosTokenIds.size()) * static_cast<size_t>(options_.numBeams)) {
+      keep_(static_cast<size_t>(rankedCandidates(options_))) {
   live_.resize(1);
   live_[0].ids = std::move(prompt);
   candidates_.reserve(keep_);
@@ -189,26 +200,26 @@ void BeamSearch::rankAll(int32_t vocab, const ops::RowSummary* summary) {
   }
 }
 
-void BeamSearch::extend(const Candidate& candidate, Hypothesis& out, float logProb) const {
+void BeamSearch::extend(const Candidate& candidate, Hypothesis& out) const {
   const Hypothesis& parent = live_[candidate.beam];
   out.score = candidate.score;
   out.finish = candidate.finish;
   out.ids = parent.ids;
   out.ids.push_back(candidate.token);
   out.logProbs = parent.logProbs;
-  out.logProbs.push_back(logProb);
+  out.logProbs.push_back(candidate.logProb);
   out.sources = parent.sources;
   out.sources.push_back(candidate.beam);
 }
 
-void BeamSearch::pool(const Candidate& candidate, float logProb) {
+void BeamSearch::pool(const Candidate& candidate) {
   const float score = normalise(candidate.score, length_ + 1);
   if (poolFull() && !(score > pool_.back().score)) return;
   if (poolFull()) pool_.pop_back();
   // Behind entries of the same score: the older one stays first.
   const auto at = std::find_if(pool_.begin(), pool_.end(), [&](const Hypothesis& h) { return score > h.score; });
   Hypothesis& entry = *pool_.emplace(at);
-  extend(candidate, entry, logProb);
+  extend(candidate, entry);
   entry.score = score;
 }
 
@@ -216,7 +227,8 @@ void BeamSearch::checkStops(int32_t vocab) {
   for (Candidate& candidate : candidates_) {
     ids_ = live_[candidate.beam].ids;
     ids_.push_back(candidate.token);
-    const std::span<const float> scores{rows_[candidate.beam].values, static_cast<size_t>(vocab)};
+    std::span<const float> scores;
+    if (vocab > 0) scores = {rows_[candidate.beam].values, static_cast<size_t>(vocab)};
     candidate.finish = stopping_.check(ids_, scores, candidate.beam);
   }
 }
@@ -244,12 +256,31 @@ Step BeamSearch::advance(float* logits, int64_t ld, int32_t vocab, const ops::Ro
   process(logits, ld, vocab, summary);
   if (options_.outputScores) recordScores(vocab);
   rankAll(vocab, summary);
+  for (Candidate& c : candidates_) c.logProb = logits[c.beam * ld + c.token] - summary[c.beam].logSumExp;
   checkStops(vocab);
-  const auto logProb = [&](const Candidate& c) { return logits[c.beam * ld + c.token] - summary[c.beam].logSumExp; };
+  return finishStep();
+}
+
+const std::vector<int32_t>& BeamSearch::rules() {
+  if (!rules_) rules_ = makeRules(options_);
+  return *rules_;
+}
+
+Step BeamSearch::advance(std::span<const ops::TokenChoice> choices) {
+  stopping_.beginStep();
+  candidates_.clear();  // they come ranked: only beam sampling looks at ranks later, and it is not done this way
+  for (const ops::TokenChoice& c : choices)
+    if (c.token >= 0) candidates_.push_back({c.score, c.score, 0, c.row, c.token, c.logProb});
+  checkStops(0);
+  return finishStep();
+}
+
+// Of the ranked candidates: those that end go to the pool, those that do not live on.
+Step BeamSearch::finishStep() {
   if (!closed()) {
     const size_t ranks = std::min(candidates_.size(), static_cast<size_t>(options_.numBeams));
     for (size_t i = 0; i < ranks; ++i)
-      if (candidates_[i].finish != FinishReason::None) pool(candidates_[i], logProb(candidates_[i]));
+      if (candidates_[i].finish != FinishReason::None) pool(candidates_[i]);
   }
   Step step;
   std::vector<int32_t> chosen;
@@ -257,7 +288,7 @@ Step BeamSearch::advance(float* logits, int64_t ld, int32_t vocab, const ops::Ro
   next_.resize(chosen.size());
   for (size_t i = 0; i < chosen.size(); ++i) {
     const Candidate& candidate = candidates_[chosen[i]];
-    extend(candidate, next_[i], logProb(candidate));
+    extend(candidate, next_[i]);
     step.parents.push_back(candidate.beam);
     step.tokens.push_back(candidate.token);
     step.logProbs.push_back(next_[i].logProbs.back());

@@ -8,7 +8,6 @@ namespace {
 class Greedy final : public SingleSearch {
  public:
   using SingleSearch::SingleSearch;
-  bool needsLogits() const override { return !scoresUnread(); }
 
  private:
   int32_t pick(std::span<const float> scores, int32_t fallback) override {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,16 +82,27 @@ struct Step {
   FinishReason emittedFinish = FinishReason::None;
 };
 
+struct LiveRow {
+  const std::vector<int32_t>& ids;  // so far
+  float score;                      // beam search: of the row so far
+  uint32_t step;                    // generated tokens
+  uint64_t seed, sequence;          // of its draws
+};
+
 class Search {
  public:
   virtual ~Search() = default;
   // rows alive before the next step: 1 after construction (all beams share the prompt), then Step::tokens.size()
   virtual int32_t liveRows() const = 0;
   virtual int32_t maxRows() const = 0;  // numBeams
-  // False when the summary is enough: then `logits` may be nullptr, and a device need not hand them over.
-  virtual bool needsLogits() const { return true; }
+  // For a backend that chooses tokens itself: the rules it needs (see rules.h), empty where the host must see the
+  // logits; and what it has to know of each live row.
+  virtual const std::vector<int32_t>& rules() = 0;
+  virtual LiveRow liveRow(int32_t i) const = 0;
   // logits: [liveRows(), vocab] with row stride ld, overwritten freely; summary: of the raw logits of each row.
   virtual Step advance(float* logits, int64_t ld, int32_t vocab, const ops::RowSummary* summary) = 0;
+  // The same step out of what the backend chose by rules(): one choice, or K candidates of a beam search in order.
+  virtual Step advance(std::span<const ops::TokenChoice> choices) = 0;
   // best first; numReturnSequences of them; valid once done
   virtual std::vector<Sequence> take() = 0;
   // processed scores of every step, [steps][numBeams rows as HF lays them out, vocab], only with outputScores

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "decode/rules.h"
+
 namespace ved::decode {
 
 SingleSearch::SingleSearch(const Options& options, std::vector<int32_t> prompt)
@@ -14,7 +16,7 @@ Step SingleSearch::advance(float* logits, int64_t, int32_t vocab, const ops::Row
   stopping_.beginStep();
   const int32_t fallback = std::clamp(summary->argmax, 0, vocab - 1);
   const auto size = static_cast<size_t>(vocab);
-  std::span<const float> scores = logits ? std::span<const float>{logits, size} : std::span<const float>{};
+  std::span<const float> scores{logits, size};
   int32_t token;
   if (processors_.empty()) {
     token = pickUnprocessed(scores, *summary, fallback);
@@ -27,8 +29,19 @@ Step SingleSearch::advance(float* logits, int64_t, int32_t vocab, const ops::Row
     token = pick(scores, fallback);
   }
   ++step_;
-  const float logit = logits ? logits[token] : summary->max;
-  return finishStep(token, logit - summary->logSumExp, scores);
+  return finishStep(token, logits[token] - summary->logSumExp, scores);
+}
+
+// Made when first asked for: a backend of the host's memory never does.
+const std::vector<int32_t>& SingleSearch::rules() {
+  if (!rules_) rules_ = makeRules(options_);
+  return *rules_;
+}
+
+Step SingleSearch::advance(std::span<const ops::TokenChoice> choices) {
+  stopping_.beginStep();
+  ++step_;
+  return finishStep(choices[0].token, choices[0].logProb, {});
 }
 
 Step SingleSearch::finishStep(int32_t token, float logProb, std::span<const float> scores) {

@@ -1,5 +1,6 @@
 // The one-row strategies: greedy and sampling differ only in how a token is picked from processed scores.
 #pragma once
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,10 @@ class SingleSearch : public Search {
 
   int32_t liveRows() const override { return done_ ? 0 : 1; }
   int32_t maxRows() const override { return 1; }
+  const std::vector<int32_t>& rules() override;
+  LiveRow liveRow(int32_t) const override { return {sequence_.ids, 0, step_, options_.seed, options_.sequenceIndex}; }
   Step advance(float* logits, int64_t ld, int32_t vocab, const ops::RowSummary* summary) override;
+  Step advance(std::span<const ops::TokenChoice> choices) override;
   std::vector<Sequence> take() override;
   std::vector<std::vector<float>> takeScores() override { return std::move(scores_); }
 
@@ -26,8 +30,6 @@ class SingleSearch : public Search {
   virtual int32_t pickUnprocessed(std::span<const float> logits, const ops::RowSummary&, int32_t fallback) {
     return pick(logits, fallback);
   }
-  // True when nobody but pickUnprocessed() looks at the scores.
-  bool scoresUnread() const { return processors_.empty() && !options_.outputScores && !options_.userCriterion; }
   const Options options_;
   uint32_t step_ = 0;
 
@@ -37,6 +39,7 @@ class SingleSearch : public Search {
   std::vector<ProcessorPtr> processors_;
   Stopping stopping_;
   Sequence sequence_;
+  std::optional<std::vector<int32_t>> rules_;
   std::vector<float> processed_;
   std::vector<std::vector<float>> scores_;
   bool done_ = false;

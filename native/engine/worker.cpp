@@ -264,18 +264,32 @@ void Engine::Worker::step() {
   for (auto& item : active_) item->prefilled ? collectLive(batch_, *item) : collectPrompt(batch_, *item);
   padBatch(batch_);
   decodeChunks(batch_);
-  const int64_t vocab = model_.spec().decoder.vocabSize;
   const int64_t rows = static_cast<int64_t>(batch_.lastToken.size());
-  float* logits = computeLogits(rows);
-  summaries_.resize(static_cast<size_t>(rows));
-  model_.backend().summarize(logits, vocab, rows, vocab, summaries_.data());
+  const float* logits = computeLogits(rows);
+  chooseTokens(logits, rows);
+  size_t number = 0;
   int64_t row = 0;
   const auto finished = [&](std::unique_ptr<Item>& item) {
     const int64_t first = row;
     row += item->search->liveRows();
-    return advance(*item, logitsOf(*item, first), summaries_.data() + first);
+    return advance(*item, number++, first);
   };
   active_.erase(std::remove_if(active_.begin(), active_.end(), finished), active_.end());
+}
+
+// What the searches need of the logits: tokens chosen by a backend that has memory of its own, or summaries.
+void Engine::Worker::chooseTokens(const float* logits, int64_t rows) {
+  const int64_t vocab = model_.spec().decoder.vocabSize;
+  ops::Backend& backend = model_.backend();
+  bool summaries = backend.hostMemory() || !backend.selects(vocab);
+  selection_.clear();
+  if (!summaries) {
+    for (auto& item : active_) summaries |= !selection_.add(*item->search);
+    if (!selection_.empty()) selection_.run(backend, logits, vocab);
+  }
+  if (!summaries) return;
+  summaries_.resize(static_cast<size_t>(rows));
+  backend.summarize(logits, vocab, rows, vocab, summaries_.data());
 }
 
 // The hidden states of the last tokens lie side by side, unless a prompt was among the tokens.
@@ -295,22 +309,23 @@ float* Engine::Worker::computeLogits(int64_t rows) {
   return logits;
 }
 
-// Where the host can read them; nullptr when the search does without.
-float* Engine::Worker::logitsOf(const Item& item, int64_t firstRow) {
-  const int64_t vocab = model_.spec().decoder.vocabSize;
+decode::Step Engine::Worker::nextStep(Item& item, size_t number, int64_t firstRow) {
+  if (!selection_.empty() && !selection_.choices(number).empty())
+    return item.search->advance(selection_.choices(number));
+  const auto vocab = static_cast<int32_t>(model_.spec().decoder.vocabSize);
   float* logits = logits_.data() + firstRow * vocab;
-  if (model_.backend().hostMemory()) return logits;
-  if (!item.search->needsLogits()) return nullptr;
-  hostLogits_.resize(static_cast<size_t>(item.search->liveRows() * vocab));
-  model_.backend().download(hostLogits_.data(), logits, hostLogits_.size());
-  return hostLogits_.data();
+  if (!model_.backend().hostMemory()) {
+    hostLogits_.resize(static_cast<size_t>(item.search->liveRows()) * static_cast<size_t>(vocab));
+    model_.backend().download(hostLogits_.data(), logits, hostLogits_.size());
+    logits = hostLogits_.data();
+  }
+  return item.search->advance(logits, vocab, vocab, summaries_.data() + firstRow);
 }
 
-bool Engine::Worker::advance(Item& item, float* logits, const ops::RowSummary* summary) {
-  const int32_t vocab = static_cast<int32_t>(model_.spec().decoder.vocabSize);
+bool Engine::Worker::advance(Item& item, size_t number, int64_t firstRow) {
   try {
     if (!item.call->failed) {
-      const decode::Step step = item.search->advance(logits, vocab, vocab, summary);
+      const decode::Step step = nextStep(item, number, firstRow);
       const GenerateRequest& request = *item.call->request;
       if (request.onToken && step.emitted >= 0)
         request.onToken({item.index, step.emitted, step.emittedLogProb, step.emittedFinish});

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/selection.h"
 
 namespace ved::engine {
 
@@ -68,8 +69,9 @@ class Engine::Worker {
   int64_t paddedRows(int64_t rows) const;
   void decodeChunks(const TokenBatch& batch);
   float* computeLogits(int64_t rows);
-  float* logitsOf(const Item& item, int64_t firstRow);
-  bool advance(Item& item, float* logits, const ops::RowSummary* summary);
+  void chooseTokens(const float* logits, int64_t rows);
+  decode::Step nextStep(Item& item, size_t number, int64_t firstRow);
+  bool advance(Item& item, size_t number, int64_t firstRow);
   void applyStep(Item& item, const decode::Step& step);
   void finish(Item& item);
   void release(Item& item);
@@ -85,7 +87,9 @@ class Engine::Worker {
   std::vector<std::unique_ptr<Item>> active_;
   TokenBatch batch_;
   ops::Buffer states_, hidden_, lastHidden_, logits_;
-  std::vector<float> hostLogits_;  // of a backend whose memory is not the host's
+  // Of a backend whose memory is not the host's:
+  Selection selection_;
+  std::vector<float> hostLogits_;
   std::vector<ops::RowSummary> summaries_;
 };
 

@@ -14,6 +14,7 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/select.h"
 
 namespace ved::ops {
 
@@ -95,6 +96,9 @@ class Backend {
   virtual void gate(const GateArgs&) { lacks("gated perceptrons"); }
   // rows of logits [rows, vocab], row stride ld -> one summary each
   virtual void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) = 0;
+  // Whether selectTokens() takes rows of so many logits. Backends whose memory is the host's need not have it.
+  virtual bool selects(int64_t /*vocab*/) const { return false; }
+  virtual void selectTokens(const SelectArgs&) { lacks("selection of tokens"); }
 
  protected:
   [[noreturn]] void lacks(const char* what) const {

@@ -5,7 +5,7 @@
 #pragma once
 #include <cstdint>
 
-#include "ops/host_device.h"
+#include "core/host_device.h"
 
 namespace ved::ops {
 

@@ -10,7 +10,8 @@
 
 #include "decode/processors/processor.h"
 #include "decode/search.h"
-#include "harness.h"
+#include "engine/selection.h"
+#include "op_support.h"
 
 using namespace ved::decode;
 
@@ -56,6 +57,30 @@ void runSearch(Search& search, const Table& table, const Ids& prompt) {
     rows = std::move(next);
   }
   CHECK(search.liveRows() == 0);
+}
+
+// The same by what a backend chooses: nothing but the choices reaches the search. False where only the host can do it.
+bool runSelected(Search& search, ved::ops::Backend& backend, const Table& table, const Ids& prompt) {
+  if (search.rules().empty()) return false;
+  std::vector<Ids> rows{prompt};
+  ved::engine::Selection selection;
+  for (int guard = 0; guard < 1000 && search.liveRows() > 0; ++guard) {
+    std::vector<float> logits;
+    for (const Ids& ids : rows) logits.insert(logits.end(), table.of(ids).begin(), table.of(ids).end());
+    selection.clear();
+    CHECK(selection.add(search));
+    selection.run(backend, logits.data(), table.vocab);
+    const Step step = search.advance(selection.choices(0));
+    if (step.done) return true;
+    std::vector<Ids> next;
+    for (size_t i = 0; i < step.tokens.size(); ++i) {
+      next.push_back(rows[static_cast<size_t>(step.parents[i])]);
+      next.back().push_back(step.tokens[i]);
+    }
+    rows = std::move(next);
+  }
+  CHECK(search.liveRows() == 0);
+  return true;
 }
 
 template <class T>
@@ -233,6 +258,36 @@ VED_TEST(decode_searches_equal_transformers) {
     }
     const auto scores = search->takeScores();
     for (size_t s = 0; s < golden.scores.size(); ++s) checkRow(scores.at(s), golden.scores[s], golden.name);
+  }
+}
+
+VED_TEST(decode_selected_searches_equal_transformers) {
+  Table table;
+  const std::vector<Golden> cases = readGolden("search.txt", table);
+  std::vector<std::unique_ptr<ved::ops::Backend>> backends;
+  backends.push_back(ved::ops::makeReferenceBackend());
+  for (const ved::test::Target& target : ved::test::targets())
+    if (auto backend = target.make(1); backend->selects(table.vocab)) backends.push_back(std::move(backend));
+  for (const auto& backend : backends) {
+    int done = 0;
+    for (const Golden& golden : cases) {
+      Options options = golden.options;
+      options.promptLength = static_cast<int32_t>(golden.prompt.size());
+      if (options.minNewTokens > 0) options.minLength = options.promptLength + options.minNewTokens;
+      const auto search = makeSearch(options, golden.prompt);
+      if (!runSelected(*search, *backend, table, golden.prompt)) continue;
+      ++done;
+      const std::vector<Sequence> got = search->take();
+      CHECK_EQ(got.size(), golden.sequences.size());
+      for (size_t i = 0; i < std::min(got.size(), golden.sequences.size()); ++i) {
+        if (!CHECK_EQ(got[i].ids, golden.sequences[i]))
+          ved::test::fail(__FILE__, __LINE__, backend->name() + " " + golden.name);
+        const float want = golden.sequenceScores[i];
+        if (options.numBeams > 1) checkClose(got[i].score, want, 1e-5 * (1 + std::fabs(want)), golden.name);
+        if (options.numBeams > 1) CHECK_EQ(got[i].beamIndices, golden.sources[i]);
+      }
+    }
+    CHECK(done > 100);
   }
 }
 

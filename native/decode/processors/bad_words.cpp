@@ -19,12 +19,17 @@ class BadWords final : public RowProcessor {
 }  // namespace
 
 // A word that is just an end token is left out: banning it would never let a sequence end.
-ProcessorPtr makeBadWords(const Options& options) {
+BiasTable badWordsTable(const Options& options) {
   BiasTable table;
   for (const Ids& word : options.badWordsIds) {
     const auto isWord = [&](int32_t eos) { return word.size() == 1 && word[0] == eos; };
     if (!std::any_of(options.eosTokenIds.begin(), options.eosTokenIds.end(), isWord)) table.add(word, kMasked);
   }
+  return table;
+}
+
+ProcessorPtr makeBadWords(const Options& options) {
+  BiasTable table = badWordsTable(options);
   if (table.empty()) return nullptr;
   return std::make_unique<BadWords>(std::move(table));
 }

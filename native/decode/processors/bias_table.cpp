@@ -32,4 +32,26 @@ void BiasTable::apply(const Row& row) const {
   }
 }
 
+ops::WordList BiasTable::appendTo(std::vector<int32_t>& words) const {
+  const size_t groups = words.size();
+  words.resize(groups + byLast_.size() * ops::kBiasGroupWords);
+  size_t group = groups;
+  for (const auto& [last, entries] : byLast_) {
+    const size_t first = words.size();
+    words[group] = last;
+    words[group + 1] = static_cast<int32_t>(first);
+    words[group + 2] = static_cast<int32_t>(entries.size());
+    group += ops::kBiasGroupWords;
+    words.resize(first + entries.size() * ops::kBiasEntryWords);
+    for (size_t e = 0; e < entries.size(); ++e) {
+      const size_t at = first + e * ops::kBiasEntryWords;
+      words[at] = static_cast<int32_t>(ops::floatBits(entries[e].bias));
+      words[at + 1] = static_cast<int32_t>(words.size());
+      words[at + 2] = static_cast<int32_t>(entries[e].prefix.size());
+      words.insert(words.end(), entries[e].prefix.begin(), entries[e].prefix.end());
+    }
+  }
+  return {static_cast<int32_t>(groups), static_cast<int32_t>(byLast_.size())};
+}
+
 }  // namespace ved::decode

@@ -13,6 +13,8 @@ class BiasTable {
   void add(const Ids& ids, float bias);
   bool empty() const { return byLast_.empty(); }
   void apply(const Row& row) const;
+  // Appends groups and entries to a block of ops::SelectRules.
+  ops::WordList appendTo(std::vector<int32_t>& words) const;
 
  private:
   struct Entry {
@@ -21,5 +23,8 @@ class BiasTable {
   };
   std::map<int32_t, std::vector<Entry>> byLast_;  // last id -> entries in order of insertion
 };
+
+BiasTable sequenceBiasTable(const Options& options);
+BiasTable badWordsTable(const Options& options);
 
 }  // namespace ved::decode

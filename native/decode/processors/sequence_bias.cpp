@@ -6,9 +6,7 @@ namespace {
 
 class SequenceBiasProcessor final : public RowProcessor {
  public:
-  explicit SequenceBiasProcessor(const std::vector<SequenceBias>& biases) {
-    for (const SequenceBias& entry : biases) table_.add(entry.ids, entry.bias);
-  }
+  explicit SequenceBiasProcessor(BiasTable table) : table_(std::move(table)) {}
 
  private:
   void applyRow(const Row& row) override { table_.apply(row); }
@@ -17,9 +15,15 @@ class SequenceBiasProcessor final : public RowProcessor {
 
 }  // namespace
 
+BiasTable sequenceBiasTable(const Options& options) {
+  BiasTable table;
+  for (const SequenceBias& entry : options.sequenceBias) table.add(entry.ids, entry.bias);
+  return table;
+}
+
 ProcessorPtr makeSequenceBias(const Options& options) {
   if (options.sequenceBias.empty()) return nullptr;
-  return std::make_unique<SequenceBiasProcessor>(options.sequenceBias);
+  return std::make_unique<SequenceBiasProcessor>(sequenceBiasTable(options));
 }
 
 }  // namespace ved::decode

@@ -12,14 +12,16 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/select.h"
 
 namespace ved::cuda {
 
 constexpr uint32_t kAbi = 1;
-constexpr int kMinimumMajor = 8;        // compute capability 8.0
-constexpr int kMinimumDriver = 13000;   // what CUDA 13 binaries ask of the driver (r580)
-constexpr int64_t kMaxHeadDim = 256;    // of both attention kernels
-constexpr int64_t kMaxHeadDim16 = 128;  // of encoder and window attention on tensor cores
+constexpr int kMinimumMajor = 8;              // compute capability 8.0
+constexpr int kMinimumDriver = 13000;         // what CUDA 13 binaries ask of the driver (r580)
+constexpr int64_t kMaxHeadDim = 256;          // of both attention kernels
+constexpr int64_t kMaxSelectVocab = 1 << 18;  // of which a block holds one bit each
+constexpr int64_t kMaxHeadDim16 = 128;        // of encoder and window attention on tensor cores
 
 // Encoder and window attention in 16 bits; larger heads stay in float32.
 constexpr bool usesTensorCores(ComputeType type, int64_t headDim) {
@@ -98,6 +100,24 @@ struct SummaryCall {
   ops::RowSummary* out;  // on the device
 };
 
+struct SelectCall {
+  const float* logits;
+  int64_t ld, rows, vocab;
+  const ops::RowSummary* summaries;
+  const ops::SelectRow* rowInfo;
+  const ops::SelectGroup* groups;
+  int64_t groupCount;
+  const int32_t* rules;
+  const int32_t* ids;  // [lines, capacity]
+  int64_t capacity;
+  int64_t bestRows, drawnRows;
+  int64_t maxKeep;           // largest `keep` of the groups
+  float* processed;          // [rows, vocab], where any row's rules edit scores
+  ops::TokenChoice* ranked;  // [rows, maxKeep]
+  int32_t* counts;           // [rows]
+  ops::TokenChoice* out;
+};
+
 // Every pointer inside the argument structs is a device pointer. All work goes to the context's one stream, in order.
 struct Api {
   uint32_t abi, size;
@@ -152,6 +172,7 @@ struct Api {
   Status (*poolTokens)(Context* context, const ops::PoolTokensArgs* args);
   Status (*gate)(Context* context, const ops::GateArgs* args);
   Status (*summarize)(Context* context, const SummaryCall* call);
+  Status (*selectTokens)(Context* context, const SelectCall* call);
 };
 
 constexpr uint64_t mixLayout(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x100000001B3ull; }
@@ -167,6 +188,10 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(LinearJob),
                               sizeof(PackBlock),
                               sizeof(SummaryCall),
+                              sizeof(SelectCall),
+                              sizeof(ops::SelectRules),
+                              sizeof(ops::SelectRow),
+                              sizeof(ops::TokenChoice),
                               sizeof(ops::RoundArgs),
                               sizeof(ops::LayerNormArgs),
                               sizeof(ops::EncoderAttentionArgs),

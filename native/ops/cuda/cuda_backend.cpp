@@ -12,9 +12,6 @@ namespace ved::cuda {
 namespace {
 
 constexpr size_t kGraphLimit = 64;  // recordings kept: one per (program, number of rows)
-constexpr size_t kAlignment = 256;  // of staged arrays
-
-size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
 
@@ -86,7 +83,8 @@ CudaBackend::CudaBackend(const Api& api, int device, const std::vector<std::stri
 CudaBackend::~CudaBackend() {
   dropGraphs();
   for (auto& [host, copy] : constants_) api_.release(context_, copy.data);
-  for (Block* block : {&staged_, &upload_, &masks_, &summaries_})
+  for (Block* block :
+       {&staged_, &upload_, &masks_, &summaries_, &rules_, &selection_, &processed_, &ranked_, &choices_})
     if (block->data) api_.release(context_, block->data);
   if (pinned_) api_.releaseHost(context_, pinned_);
   api_.close(context_);

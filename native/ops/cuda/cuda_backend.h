@@ -14,6 +14,9 @@ namespace ved::cuda {
 // VED_CUDA_PRODUCTS: 'own' or 'cublas' to compare the two, otherwise Chosen.
 Products productsOfEnvironment();
 
+// Arrays that travel in one copy begin at such multiples.
+inline size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 class CudaBackend final : public ops::Backend {
  public:
   // Throws ved::Error (Device) when the device cannot be opened. The first of `cublas` that can be used serves large
@@ -65,6 +68,8 @@ class CudaBackend final : public ops::Backend {
   void turnPairs(const ops::TurnPairsArgs&) override;
   void gate(const ops::GateArgs&) override;
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override;
+  bool selects(int64_t vocab) const override { return vocab <= kMaxSelectVocab; }
+  void selectTokens(const ops::SelectArgs& args) override;
 
  private:
   friend class CudaWeight;
@@ -80,6 +85,7 @@ class CudaBackend final : public ops::Backend {
   const float* constant(const float* host, int64_t floats);
   ops::RelativeBias constant(const ops::RelativeBias& bias, int64_t heads);
   const uint8_t* const* stageMasks(const ops::CachedAttentionArgs& args);
+  void stageSelection(const ops::SelectArgs& args, SelectCall& call);
   void dropGraphs() noexcept;
 
   const Api& api_;
@@ -94,6 +100,9 @@ class CudaBackend final : public ops::Backend {
   };
   std::unordered_map<const float*, Constant> constants_;
   Block staged_, upload_, masks_, summaries_;
+  Block rules_, selection_, processed_, ranked_, choices_;
+  uint64_t rulesSerial_ = 0;
+  std::vector<unsigned char> hostSelection_;
   void* pinned_ = nullptr;  // host twin of staged_, same offsets
   size_t pinnedBytes_ = 0;
   bool pinnedInFlight_ = false;

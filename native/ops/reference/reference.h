@@ -17,5 +17,6 @@ void embedTokens(const EmbedTokensArgs&);
 void layerNorm(const LayerNormArgs&);
 void poolTokens(const PoolTokensArgs&);
 RowSummary summarize(const float* logits, int64_t vocab);
+void selectTokens(const SelectArgs&);
 
 }  // namespace ved::ops::reference

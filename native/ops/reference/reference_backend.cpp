@@ -147,6 +147,8 @@ class ReferenceBackend final : public Backend {
   void add(const AddArgs& a) override {
     for (int64_t i = 0; i < a.rows * a.width; ++i) a.y[i] += a.x[i];
   }
+  bool selects(int64_t) const override { return true; }
+  void selectTokens(const SelectArgs& a) override { reference::selectTokens(a); }
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override {
     for (int64_t r = 0; r < rows; ++r) out[r] = reference::summarize(logits + r * ld, vocab);
   }

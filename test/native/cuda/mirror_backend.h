@@ -222,6 +222,13 @@ class MirrorBackend final : public ops::Backend {
     Copies m(*device_);
     device_->summarize(m.in(logits, strided(rows, ld, vocab)), ld, rows, vocab, out);
   }
+  bool selects(int64_t vocab) const override { return device_->selects(vocab); }
+  void selectTokens(const ops::SelectArgs& a) override {
+    Copies m(*device_);
+    ops::SelectArgs d = a;
+    d.logits = m.in(a.logits, strided(a.rows, a.ld, a.vocab));
+    device_->selectTokens(d);
+  }
 
  private:
   // The arrays of one op; results go back to the host when it is over.

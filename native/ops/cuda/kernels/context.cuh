@@ -63,5 +63,6 @@ Status turnPairs(Context&, const ops::TurnPairsArgs&);
 Status poolTokens(Context&, const ops::PoolTokensArgs&);
 Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
+Status selectTokens(Context&, const SelectCall&);
 
 }  // namespace ved::cuda

@@ -243,6 +243,7 @@ const Api kApi = {
     entry<ops::PoolTokensArgs, poolTokens>,
     entry<ops::GateArgs, gate>,
     entry<SummaryCall, summarize>,
+    entry<SelectCall, selectTokens>,
 };
 
 }  // namespace

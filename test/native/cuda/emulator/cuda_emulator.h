@@ -174,4 +174,17 @@ template <class T>
 T __shfl_xor_sync(unsigned mask, T value, int bits) {
   return ved::emu::shuffle(mask, value, ved::emu::laneId() ^ static_cast<unsigned>(bits));
 }
+// Fibers change places at barriers only, so that nothing can come in between.
+template <class T>
+T atomicAdd(T* at, T value) {
+  const T old = *at;
+  *at = old + value;
+  return old;
+}
+template <class T>
+T atomicOr(T* at, T value) {
+  const T old = *at;
+  *at = old | value;
+  return old;
+}
 inline float __ldg(const float* p) { return *p; }

@@ -1,5 +1,5 @@
 // End-to-end benchmark: this package, PyTorch and transformers.js on the same random full-size checkpoint.
-//   node benchmarks/end-to-end/run.mjs [--quick] [--rounds N] [--minutes M] [--model vit-gpt2|trocr-base]
+//   node benchmarks/end-to-end/run.mjs [--quick] [--rounds N] [--minutes M] [--model vit-gpt2|trocr-base|donut]
 //                                      [--only TEXT] [--note TEXT] [--write-docs] [--from RESULT.json ...]
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -38,7 +38,7 @@ function print(record) {
 async function measure(setup, scratch, rounds) {
   const records = [];
   const run = async (cell, round) => {
-    const skipped = setup.skipped[cell.engine.driver];
+    const skipped = setup.skipped[cell.engine.setup ?? cell.engine.driver];
     const record = skipped ? { case: cell.name, engine: cell.engine.id, skipped } : await execute(cell, setup, scratch);
     records.push({ round, ...record });
     print(record);
@@ -46,7 +46,7 @@ async function measure(setup, scratch, rounds) {
   const wanted = ({ name, engine }) => `${name} ${engine.id}`.includes(args.only);
   for (let round = 0; round < rounds; round++) {
     let current;
-    for (const cell of cells(args.quick).filter(wanted)) {
+    for (const cell of cells(args.model, args.quick).filter(wanted)) {
       if (cell.name !== current && Date.now() > deadline) break;
       current = cell.name;
       await run(cell, round);
@@ -84,9 +84,9 @@ async function produce() {
   return { meta, records };
 }
 
-function writeMarked(name, text) {
+function writeMarked(name, label, text) {
   const file = path.join(root, name);
-  const [begin, end] = ['<!-- results:begin -->', '<!-- results:end -->'];
+  const [begin, end] = [`<!-- ${label}:begin -->`, `<!-- ${label}:end -->`];
   const page = readFileSync(file, 'utf8');
   const [head, tail] = [page.indexOf(begin), page.indexOf(end)];
   if (head < 0 || tail < head) throw new Error(`${file}: expected the markers ${begin} and ${end}`);
@@ -95,8 +95,10 @@ function writeMarked(name, text) {
 
 function writeDocs(results, text) {
   const plot = 'docs/performance.svg';
-  writeMarked(path.join('docs', 'performance.md'), text);
-  writeMarked('README.md', summary(results, plot));
+  const page = path.join('docs', 'performance.md');
+  if (results.meta.model !== 'vit-gpt2') return writeMarked(page, `results of ${results.meta.model}`, text);
+  writeMarked(page, 'results', text);
+  writeMarked('README.md', 'results', summary(results, plot));
   writeFileSync(path.join(root, plot), plotSvg(results));
 }
 

@@ -54,7 +54,8 @@ function run(command, args, env) {
 
 /** What the driver printed, and how many CPUs everybody else used meanwhile. */
 export async function execute(cell, setup, scratch) {
-  const { modelDir, onnxDir, pixelShape } = setup;
+  const { modelDir, pixelShape } = setup;
+  const onnxDir = setup.onnxDir + (cell.engine.setup ? '-kept' : '');
   const job = { ...cell.job, modelDir, onnxDir, pixelShape, pixelValuesFile: path.join(modelDir, 'pixels.f32') };
   const file = path.join(scratch, `job-${process.pid}.json`);
   writeFileSync(file, JSON.stringify(job));

@@ -4,14 +4,21 @@ import { counterpart, losses, median, OURS, table } from './report.mjs';
 const COLD = 'cold start';
 const ENGINES = [
   'transformers.js fp32',
+  'transformers.js + cross cache fp32',
   'PyTorch fp32',
   'ours fp32',
   'PyTorch bf16',
   'ours bf16',
   'transformers.js int8',
+  'transformers.js + cross cache int8',
   'ours int8',
 ];
-const COLOURS = { ours: '#1a7f37', PyTorch: '#d1573b', 'transformers.js': '#3b6fd1' };
+const COLOURS = {
+  ours: '#1a7f37',
+  PyTorch: '#d1573b',
+  'transformers.js': '#3b6fd1',
+  'transformers.js + cross cache': '#7b9fe8',
+};
 const product = (engine) => engine.replace(/ \w+$/, '');
 const type = (engine) => engine.split(' ').at(-1);
 
@@ -71,7 +78,7 @@ export function plotSvg({ records }) {
   const { most, cases } = shownCases(records);
   const names = cases.map(([, name]) => name);
   const engines = shownEngines(records, names);
-  const [left, width, bar, gap] = [150, 640, 16, 34];
+  const [left, width, bar, gap] = [230, 720, 16, 34];
   const parts = [];
   let y = 28;
   for (const [label, name] of cases) {

@@ -72,7 +72,7 @@ function installTransformersJs(folder) {
   });
 }
 
-/** { model, modelDir, onnxDir, js, entry, weightBytes, pixelShape, skipped: { driver: reason } } */
+/** { model, modelDir, onnxDir, js, entry, weightBytes, pixelShape, skipped: { setup: reason } } */
 export function prepare(scratch, model) {
   const modelDir = path.join(scratch, 'models', model);
   const onnxDir = path.join(scratch, 'onnx', model);
@@ -83,12 +83,12 @@ export function prepare(scratch, model) {
   );
   if (failed) throw new Error(failed);
   const skipped = {};
-  const peer =
-    model === 'vit-gpt2'
-      ? (once(js, () => installTransformersJs(js)) ??
-        once(onnxDir, () => attempt('ONNX export', python, [script('onnx_export.py'), modelDir, onnxDir])))
-      : `no ONNX export of ${model} in this harness`;
-  if (peer) skipped.transformersjs = peer;
+  const onnx = (folder, ...options) =>
+    once(js, () => installTransformersJs(js)) ??
+    once(folder, () => attempt('ONNX export', python, [script('onnx_export.py'), modelDir, folder, ...options]));
+  if (model === 'donut') skipped.transformersjs = 'no ONNX export of donut in this harness';
+  else skipped.transformersjs = onnx(onnxDir);
+  if (model === 'vit-gpt2') skipped['transformersjs-kept'] = onnx(`${onnxDir}-kept`, 'kept');
   const bench = JSON.parse(readFileSync(path.join(modelDir, 'bench.json'), 'utf8'));
   return { model, modelDir, onnxDir, js, entry: snapshotOurs(scratch), skipped, ...bench };
 }

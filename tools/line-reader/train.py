@@ -34,6 +34,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--checkpoint", type=Path, help="default: build/line-reader/<preset>.pt")
     p.add_argument("--init", type=Path, help="a folder of the same preset: its weights, where there is no checkpoint yet")
+    p.add_argument("--again", action="store_true", help="a new schedule from the averaged weights of the checkpoint; leave it out to resume that schedule")
     p.add_argument("--minutes", type=float, default=100, help="length of the whole schedule, over all resumptions")
     p.add_argument("--stop-after", type=float, default=math.inf, help="minutes after which this run saves and ends; resume to go on")
     p.add_argument("--columns", type=int, default=65536 if cuda else 1500, help="patches per batch")
@@ -88,7 +89,10 @@ class Trainer:
         for name in ("model", "average", "guide", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.seen, self.elapsed = (state[k] for k in ("step", "seen", "elapsed"))
-        print(f"resumed at step {self.step}", flush=True)
+        if self.args.again:
+            self.model.load_state_dict(state["average"])
+            self.step, self.elapsed = 0, 0.0
+        print(f"resumed at step {self.step} of the schedule, {self.seen} lines seen", flush=True)
 
     def save(self) -> None:
         state = {name: getattr(self, name).state_dict() for name in ("model", "average", "guide", "optimizer")}

@@ -23,8 +23,8 @@ inline std::vector<ops::CpuIsa> availableIsas() {
   return isas;
 }
 
-constexpr double kBf16Eps = 1.0 / 512;  // 2^-9, unit roundoff of bfloat16
-constexpr double kF16Eps = 1.0 / 4096;  // 2^-12, unit roundoff of float16
+constexpr double kBf16Eps = 1.0 / 512;  // 2^-9, about the mean size of a rounding error of bfloat16
+constexpr double kF16Eps = 1.0 / 4096;  // 2^-12, the same of float16
 inline uint16_t bits16(float value, Element element) {
   return element == Element::BFloat16 ? bfloat16Bits(value) : float16Bits(value);
 }

@@ -119,9 +119,8 @@ void* CudaBackend::grow(Block& block, size_t bytes) {
   dropGraphs();
   if (block.data) api_.release(context_, block.data);
   block = {};
-  const size_t size = std::max(bytes, block.bytes * 2);
-  block.data = allocateBytes(size);
-  block.bytes = size;
+  block.data = allocateBytes(bytes);
+  block.bytes = bytes;
   return block.data;
 }
 

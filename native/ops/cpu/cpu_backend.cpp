@@ -52,11 +52,12 @@ cpu::KernelTable extended(cpu::KernelTable t, CpuIsa isa, const CpuFeatures& fea
 const cpu::KernelTable* tableOf(CpuIsa isa, CpuExtensions extensions) {
   if (isa == CpuIsa::Auto) isa = bestCpuIsa();
   if (extensions == CpuExtensions::None) return baseTable(isa, detectCpuFeatures());
-  static const std::map<CpuIsa, cpu::KernelTable> tables = [] {
-    std::map<CpuIsa, cpu::KernelTable> all;
+  // Never destroyed: an engine's thread may still compute while the process exits.
+  static const auto& tables = *[] {
+    auto* all = new std::map<CpuIsa, cpu::KernelTable>;
     const CpuFeatures features = detectCpuFeatures();
     for (const CpuIsa each : kIsas)
-      if (const cpu::KernelTable* base = baseTable(each, features)) all.emplace(each, extended(*base, each, features));
+      if (const cpu::KernelTable* base = baseTable(each, features)) all->emplace(each, extended(*base, each, features));
     return all;
   }();
   const auto found = tables.find(isa);

@@ -30,10 +30,9 @@ bool Stopping::isEos(int32_t id) const {
   return std::find(options_.eosTokenIds.begin(), options_.eosTokenIds.end(), id) != options_.eosTokenIds.end();
 }
 
-const std::string& Stopping::textOf(int32_t id) const {
-  static const std::string none;
+std::string_view Stopping::textOf(int32_t id) const {
   const auto& texts = *options_.tokenText;
-  return id >= 0 && static_cast<size_t>(id) < texts.size() ? texts[id] : none;
+  return id >= 0 && static_cast<size_t>(id) < texts.size() ? std::string_view(texts[id]) : std::string_view();
 }
 
 // True when an occurrence of a stop string ends inside the text of the last token; it may begin many tokens earlier.

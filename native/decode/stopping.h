@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "decode/search.h"
@@ -23,7 +24,7 @@ class Stopping {
  private:
   bool isEos(int32_t id) const;
   bool endsInStopString(const std::vector<int32_t>& ids);
-  const std::string& textOf(int32_t id) const;
+  std::string_view textOf(int32_t id) const;
 
   const Options& options_;
   size_t longestStop_ = 0;

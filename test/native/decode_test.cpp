@@ -36,6 +36,16 @@ struct Table {
   }
 };
 
+// The rows after a step: each its parent's ids and the token chosen.
+std::vector<Ids> continued(const std::vector<Ids>& rows, const Step& step) {
+  std::vector<Ids> next;
+  for (size_t i = 0; i < step.tokens.size(); ++i) {
+    next.push_back(rows[static_cast<size_t>(step.parents[i])]);
+    next.back().push_back(step.tokens[i]);
+  }
+  return next;
+}
+
 void runSearch(Search& search, const Table& table, const Ids& prompt) {
   std::vector<Ids> rows{prompt};
   for (int guard = 0; guard < 1000 && search.liveRows() > 0; ++guard) {
@@ -49,12 +59,7 @@ void runSearch(Search& search, const Table& table, const Ids& prompt) {
     }
     const Step step = search.advance(logits.data(), table.vocab, table.vocab, summaries.data());
     if (step.done) return;
-    std::vector<Ids> next;
-    for (size_t i = 0; i < step.tokens.size(); ++i) {
-      next.push_back(rows[static_cast<size_t>(step.parents[i])]);
-      next.back().push_back(step.tokens[i]);
-    }
-    rows = std::move(next);
+    rows = continued(rows, step);
   }
   CHECK(search.liveRows() == 0);
 }
@@ -72,12 +77,7 @@ bool runSelected(Search& search, ved::ops::Backend& backend, const Table& table,
     selection.run(backend, logits.data(), table.vocab);
     const Step step = search.advance(selection.choices(0));
     if (step.done) return true;
-    std::vector<Ids> next;
-    for (size_t i = 0; i < step.tokens.size(); ++i) {
-      next.push_back(rows[static_cast<size_t>(step.parents[i])]);
-      next.back().push_back(step.tokens[i]);
-    }
-    rows = std::move(next);
+    rows = continued(rows, step);
   }
   CHECK(search.liveRows() == 0);
   return true;

@@ -85,8 +85,8 @@ class Gpt2(Decoder):
 
 
 class TrOcr(Decoder):
-    EPS = 1e-5
-    FIRST_POSITION = 2
+    EPS = 1e-5  # of its norms: torch's default, which modeling_trocr.py leaves as it is
+    FIRST_POSITION = 2  # modeling_trocr.py: the first two rows of the table are not used
 
     def __init__(self, graph, config, keeps_cross, first=False):
         super().__init__(graph, config, keeps_cross, first)

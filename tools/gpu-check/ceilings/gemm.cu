@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "common.cuh"
+#include "shape.h"
 
 namespace {
 
@@ -77,19 +78,6 @@ bool typeOf(const std::string& name, Type& type) {
   else
     return false;
   return true;
-}
-
-struct Shape {
-  std::string name, type;
-  long long m = 0, n = 0, k = 0;
-};
-
-bool parse(const char* text, Shape& shape) {
-  char name[128], type[16];
-  if (std::sscanf(text, "%127[^:]:%lld:%lld:%lld:%15s", name, &shape.m, &shape.n, &shape.k, type) != 5) return false;
-  shape.name = name;
-  shape.type = type;
-  return shape.m > 0 && shape.n > 0 && shape.k > 0;
 }
 
 class Product {

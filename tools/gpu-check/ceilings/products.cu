@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "common.cuh"
+#include "shape.h"
 #include "ops/cuda/api.h"
 
 namespace {
@@ -21,18 +22,6 @@ void require(bool ok, const char* what) {
   if (ok) return;
   std::fprintf(stderr, "%s: %s\n", what, context ? api->lastError(context) : "");
   std::exit(1);
-}
-
-struct Shape {
-  std::string name, type;
-  long long m = 0, n = 0, k = 0;
-};
-
-bool parse(const char* text, Shape& shape) {
-  char name[128], type[16];
-  if (std::sscanf(text, "%127[^:]:%lld:%lld:%lld:%15s", name, &shape.m, &shape.n, &shape.k, type) != 5) return false;
-  shape.name = name, shape.type = type;
-  return shape.m > 0 && shape.n > 0 && shape.k > 0 && (shape.type == "fp16" || shape.type == "bf16");
 }
 
 void* filled(size_t bytes, uint32_t seed, uint32_t keep, uint32_t set) {
@@ -123,7 +112,7 @@ int main(int argc, char** argv) {
   }
   for (int i = 3; i < argc; ++i) {
     Shape shape;
-    if (!parse(argv[i], shape)) {
+    if (!parse(argv[i], shape) || (shape.type != "fp16" && shape.type != "bf16")) {
       std::fprintf(stderr, "%s: expected NAME:M:N:K:TYPE\n", argv[i]);
       return 1;
     }

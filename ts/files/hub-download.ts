@@ -2,13 +2,18 @@ import { createHash, type Hash } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { listFiles, modelInfo } from '@huggingface/hub';
 import { HubError } from '../errors.js';
 import { errnoOf } from './bytes.js';
 import { fileSize, isCommit, type RepoCache } from './hub-cache.js';
 
 /** Progress of one file. */
 export type DownloadProgress = (progress: { stage: string; file?: string; loaded: number; total: number }) => void;
+
+// Local folders need none of it: loaded with the first model of the Hub, it is a third of what the package takes to load.
+function client(): typeof import('@huggingface/hub') {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return require('@huggingface/hub') as typeof import('@huggingface/hub');
+}
 
 export interface HubConnection {
   readonly endpoint: string;
@@ -37,7 +42,7 @@ export function isTransient(error: unknown): boolean {
 /** The commit a revision stands for now. */
 export async function remoteCommit(hub: HubConnection, id: string, revision: string): Promise<string> {
   const info = await guarded(hub, id, revision, () =>
-    modelInfo({
+    client().modelInfo({
       name: id,
       revision,
       additionalFields: ['sha'],
@@ -58,7 +63,7 @@ export async function remoteFiles(hub: HubConnection, id: string, commit: string
   const files = new Map<string, RemoteFile>();
   await guarded(hub, id, commit, async () => {
     let listed = 0;
-    for await (const entry of listFiles({
+    for await (const entry of client().listFiles({
       repo: id,
       revision: commit,
       hubUrl: hub.endpoint,

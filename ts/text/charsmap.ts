@@ -9,7 +9,6 @@ export interface LibraryNormalizer {
 }
 
 const MAX_BYTES = 16 * 1024 * 1024;
-const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
 /**
  * sentencepiece's precompiled character map: a double-array trie over UTF-8 whose leaves point into a blob of NUL-terminated
@@ -17,6 +16,8 @@ const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
  * match decides and replaces all of what was looked up.
  */
 export class Charsmap {
+  // Of each map: to make one loads ICU's rules, and few models need them.
+  private readonly graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
   private readonly units: Uint32Array;
   private readonly blob: Uint8Array;
 
@@ -35,7 +36,7 @@ export class Charsmap {
 
   normalize(text: string): string {
     let out = '';
-    for (const { segment } of graphemes.segment(text)) {
+    for (const { segment } of this.graphemes.segment(text)) {
       const whole = segment.length < 6 ? utf8(segment) : undefined;
       const found = whole && whole.length < 6 ? this.lookup(whole) : undefined;
       if (found !== undefined) out += found;

@@ -164,8 +164,8 @@ const sum = (a, b) => ({
 });
 
 /**
- * The golden cases on CUDA. On the emulator a part of them runs once more with device memory out of the host's reach and
- * everything in the opposite order, and so do the op cases: a missing barrier changes their results.
+ * The golden cases on CUDA. On the emulator a part of them runs once more with device memory out of the host's reach, work
+ * that waits as long as it can and everything in the opposite order; so do the op cases: a missing barrier changes their results.
  */
 async function cudaTests() {
   const build = path.join(root, 'build', 'native-tests');
@@ -179,12 +179,12 @@ async function cudaTests() {
   const golden = 'test/parity/models.test.ts';
   let counts = await avaTests([golden, 'test/cuda/**'], env);
   if (library !== emulator) return counts;
-  const strict = { ...env, VED_EMU_ORDER: 'reverse', VED_EMU_PROTECT: '1' };
+  const strict = { ...env, VED_EMU_ORDER: 'reverse', VED_EMU_PROTECT: '1', VED_EMU_LAZY: '1' };
   counts = sum(counts, await avaTests([golden, '--match=vit-trocr-rectangular: *'], strict));
   // Every 16-bit product through the stand-in for cuBLAS.
   const cublas = { ...env, VED_CUBLAS_PATH: path.join(build, 'libved_cublas_fake.so'), VED_CUDA_PRODUCTS: 'cublas' };
   counts = sum(counts, await avaTests(['test/cuda/precision.test.ts'], cublas));
-  const ops = ['linear', 'attention', 'layer_norm', 'summarize', 'write_cache', 'select_equals_reference'];
+  const ops = ['linear', 'attention', 'layer_norm', 'summarize', 'write_cache', 'select_equals_reference', 'advance'];
   return sum(counts, await programTests(path.join(build, 'ved_tests'), ops, { VED_EMU_ORDER: 'reverse' }));
 }
 

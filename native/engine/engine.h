@@ -96,9 +96,9 @@ class Engine {
   std::vector<float> readOwned(int64_t buffer, int64_t first, int64_t count) const;
   std::string dumpPlan(const std::string& entry) const;
 
- private:
-  class Worker;
+  class Worker;  // what the thread runs
 
+ private:
   size_t drawCreated(TensorTable& table);  // bytes of what was drawn
   void main(spec::ModelSpec spec, TensorTable table, std::function<void(Ready)> onReady,
             std::function<void(std::exception_ptr)> onError);

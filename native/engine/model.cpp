@@ -34,8 +34,12 @@ int64_t bucket(int64_t rows) {
 
 Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
              const std::function<bool()>& keepGoing)
+    : Model(std::move(spec), table, options, keepGoing, makeBackend(options)) {}
+
+Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
+             const std::function<bool()>& keepGoing, std::unique_ptr<ops::Backend> backend)
     : spec_(std::move(spec)),
-      backend_(makeBackend(options)),
+      backend_(std::move(backend)),
       weights_(plan::loadWeights(spec_, table, *backend_, options.type, options.fuse && backend_->fusesEpilogues(),
                                  keepGoing)),
       encode_(plan::lowerEncoder(spec_.encoder, weights_)),
@@ -215,6 +219,27 @@ void Model::bindStreams(plan::Bindings& b) {
   b.lengthOfRun = lengthOfRun_.data();
 }
 
+void Model::step(const plan::Bindings& bindings, int64_t perRun, float* logits, std::span<const uint64_t> what,
+                 const std::function<void()>& then) {
+  const int64_t streams = spec_.decoder.streams ? 1 : 0, width = spec_.decoder.hiddenSize;
+  stepRuns_.clear();
+  for (int64_t begin = 0; begin < bindings.tokens; begin += perRun) {
+    plan::Bindings b = plan::tokensFrom(bindings, begin, std::min(perRun, bindings.tokens - begin));
+    b.output = bindings.output + begin * width;
+    b.streams = streams;
+    if (streams) b.rows = {(1 + streams) * b.tokens};
+    const plan::Program& program = placed(decode_, {(1 + streams) * bucket(b.tokens)});
+    stepRuns_.push_back({&program, std::move(b)});
+  }
+  plan::Bindings head;
+  head.tokens = bindings.tokens;
+  head.input = bindings.output;
+  head.output = logits;
+  stepRuns_.push_back({&placed(head_, {bucket(bindings.tokens)}), head});
+  trace_.run("step", bindings.tokens, backend_->name(), backend_->threads(),
+             [&] { runner_.runResident(stepRuns_, what, then); });
+}
+
 void Model::head(const float* hidden, int64_t rows, float* logits) {
   plan::Bindings bindings;
   bindings.tokens = rows;
@@ -247,10 +272,20 @@ std::vector<int64_t> Model::crossWidths() const {
   return widths;
 }
 
+const spec::PositionIds& Model::positionSpec() const {
+  return std::visit([](const auto& positions) -> const spec::PositionIds& { return positions.ids; },
+                    spec_.decoder.embedding.positions);
+}
+
+ops::PositionRule Model::positionRule() const {
+  if (const auto* sequential = std::get_if<spec::SequentialIds>(&positionSpec()))
+    return {static_cast<int32_t>(sequential->offset), -1};
+  const int32_t pad = std::get<spec::NonPadIds>(positionSpec()).padTokenId;
+  return {pad + 1, pad};
+}
+
 void Model::positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const {
-  const spec::PositionIds& rule =
-      std::visit([](const auto& positions) -> const spec::PositionIds& { return positions.ids; },
-                 spec_.decoder.embedding.positions);
+  const spec::PositionIds& rule = positionSpec();
   if (const auto* sequential = std::get_if<spec::SequentialIds>(&rule)) {
     for (int64_t i = 0; i < count; ++i) out[i] = static_cast<int32_t>(past + i + sequential->offset);
     return;

@@ -3,7 +3,9 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "core/trace.h"
 #include "plan/lower.h"
@@ -30,6 +32,9 @@ class Model {
  public:
   Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
         const std::function<bool()>& keepGoing);
+  // On a backend that was made already.
+  Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
+        const std::function<bool()>& keepGoing, std::unique_ptr<ops::Backend> backend);
 
   const spec::ModelSpec& spec() const { return spec_; }
   ops::Backend& backend() { return *backend_; }
@@ -47,6 +52,11 @@ class Model {
   void fillCross(const float* states, const plan::Bindings& bindings);
   // one token per entry of the bindings -> hidden [tokens, H]
   void decode(float* hidden, plan::Bindings bindings);
+  // A decode step whose arrays lie in the backend's memory, one token per row and at most `perRun` rows at a time:
+  // bindings.output [rows, H], then logits [rows, V], then what `then` launches, recorded as one. `then` depends on
+  // nothing but `what`.
+  void step(const plan::Bindings& bindings, int64_t perRun, float* logits, std::span<const uint64_t> what,
+            const std::function<void()>& then);
   // hidden [rows, H] -> logits [rows, V]
   void head(const float* hidden, int64_t rows, float* logits);
   std::string dumpPlan(const std::string& entry) const;
@@ -58,6 +68,7 @@ class Model {
   }
   // Rows of the position table for `ids` fed after `past` cached positions (transformers' rule of each kind).
   void positionIds(const int32_t* ids, int64_t count, int64_t past, int32_t* out) const;
+  ops::PositionRule positionRule() const;  // of a single token
 
  private:
   // What depends on the patch grid alone.
@@ -76,6 +87,7 @@ class Model {
   plan::TokenLayout layout(const plan::Grid& grid) const;                   // of the first stage
   plan::RowCounts encoderRows(const std::vector<plan::Grid>& grids) const;  // of one image
   void bindStreams(plan::Bindings& bindings);
+  const spec::PositionIds& positionSpec() const;
 
   std::vector<int32_t> firstOfRun_, lengthOfRun_;  // of the decode run in progress
   spec::ModelSpec spec_;
@@ -91,6 +103,7 @@ class Model {
   };
   std::list<Plan> plans_;  // most recently used first, bounded
   std::list<GridTables> tables_;
+  std::vector<plan::ResidentRun> stepRuns_;
   struct RunSize {
     int64_t height = 0, width = 0;
     size_t images = 0;

@@ -19,10 +19,20 @@ class Selection {
   // Of the search that was added as number i.
   std::span<const ops::TokenChoice> choices(size_t i) const;
 
- private:
+  // What was gathered, for whoever hands it to the backend by other ways than run().
   struct Range {
     int64_t first, count;
   };
+  Range range(size_t i) const { return ranges_[i]; }  // of the choices of search i
+  int64_t choiceCount() const { return outCount_; }
+  std::span<const ops::SelectRow> rows() const { return rows_; }
+  std::span<const ops::SelectGroup> groups() const { return groups_; }
+  std::span<const int32_t> words() const { return words_; }
+  uint64_t serial() const { return serial_; }  // changes whenever the words do
+  // One per line of the table of ids.
+  std::span<const std::vector<int32_t>* const> histories() const { return histories_; }
+
+ private:
   int32_t blockOf(const std::vector<int32_t>& rules);
   void addRow(const decode::LiveRow& live, const ops::SelectRules& rules, int32_t block);
 

@@ -1,45 +1,14 @@
 // The engine thread's own state: rows, slots, and the searches that live in them. Used by that thread only.
 #pragma once
+#include <optional>
+#include <span>
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/item.h"
+#include "engine/run_ahead.h"
 #include "engine/selection.h"
 
 namespace ved::engine {
-
-// One generate call while any of its searches is unfinished.
-struct Call {
-  std::shared_ptr<GenerateRequest> request;
-  GenerateResult result;
-  size_t remaining = 0;  // searches not finished yet
-  bool failed = false;   // onError was called
-};
-
-struct ImageSlot {
-  int64_t index = 0;   // image of the call
-  int32_t slot = -1;   // cross cache slot, -1 before admission
-  int64_t tokens = 0;  // encoder tokens
-  int32_t users = 0;   // searches that still need it
-};
-
-struct Item {
-  std::shared_ptr<Call> call;
-  std::shared_ptr<ImageSlot> image;
-  int32_t index = 0;  // image * searchesPerImage + search
-  std::unique_ptr<decode::Search> search;
-  std::vector<int32_t> rows;     // engine rows, search.maxRows() of them; live row i sits in rows[i]
-  std::vector<int32_t> pending;  // prompt before prefill, afterwards one token per live row
-  bool prefilled = false;
-  int64_t position = 0;  // cached positions
-};
-
-// The tokens of one decode run, as the arrays that Bindings points into.
-struct TokenBatch {
-  std::vector<int32_t> ids, positionIds, row, position, length, crossSlot, crossLength;
-  std::vector<int64_t> lastToken;  // per output row: index of the token whose logits are needed
-  int64_t real = 0;                // tokens before the padding to a row bucket
-  void clear();
-};
 
 class Engine::Worker {
  public:
@@ -61,17 +30,28 @@ class Engine::Worker {
   int64_t slots() const;
   void encode(const std::vector<Item*>& items);
   void step();
-  void collect(TokenBatch& batch);
+  void stepHere();
+  bool startAhead();
+  bool staysAhead() const;
+  void follow();
   void collectPrompt(TokenBatch& batch, Item& item);
-  void collectLive(TokenBatch& batch, Item& item);
+  void collectLive(TokenBatch& batch, const Item& item);
+  void feed(Item& item);
   void pushToken(TokenBatch& batch, const Item& item, int32_t row, int32_t id, int32_t positionId, int64_t position);
   void padBatch(TokenBatch& batch);
   int64_t paddedRows(int64_t rows) const;
   void decodeChunks(const TokenBatch& batch);
   float* computeLogits(int64_t rows);
   void chooseTokens(const float* logits, int64_t rows);
-  decode::Step nextStep(Item& item, size_t number, int64_t firstRow);
-  bool advance(Item& item, size_t number, int64_t firstRow);
+  // What a search goes on with: choices of the backend, or, where there are none, its rows of the logits.
+  struct Chosen {
+    std::span<const ops::TokenChoice> choices;
+    int64_t firstRow = 0;
+  };
+  decode::Step nextStep(Item& item, const Chosen& chosen);
+  // Empty once the search has ended, by itself or by an error; its rows are free then.
+  std::optional<decode::Step> advance(Item& item, const Chosen& chosen);
+  void dropReleased();
   void applyStep(Item& item, const decode::Step& step);
   void finish(Item& item);
   void release(Item& item);
@@ -89,6 +69,7 @@ class Engine::Worker {
   ops::Buffer states_, hidden_, lastHidden_, logits_;
   // Of a backend whose memory is not the host's:
   Selection selection_;
+  RunAhead ahead_;
   std::vector<float> hostLogits_;
   std::vector<ops::RowSummary> summaries_;
 };

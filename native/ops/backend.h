@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "ops/advance.h"
 #include "ops/attention.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -47,6 +48,10 @@ class Backend {
   virtual void upload(float* to, const float* from, size_t floats);    // from the host
   virtual void download(float* to, const float* from, size_t floats);  // to the host; complete on return
   virtual void copy(float* to, const float* from, size_t floats);
+  // A download that does not wait, into a block of the backend that belongs to `lane` (0, 1, ...), and the wait for it.
+  // What it returns is valid until the lane is used again.
+  virtual void startDownload(int /*lane*/, const void* /*from*/, size_t /*bytes*/) { lacks("running ahead"); }
+  virtual const void* finishDownload(int /*lane*/) { lacks("running ahead"); }
   virtual void forget(const float* /*constant*/) {}  // a constant that ops were given is about to be freed
   // Begins a run. Nothing to do for a backend that reads host memory.
   virtual void stage(std::span<StagedArray> /*arrays*/) {}
@@ -99,6 +104,9 @@ class Backend {
   // Whether selectTokens() takes rows of so many logits. Backends whose memory is the host's need not have it.
   virtual bool selects(int64_t /*vocab*/) const { return false; }
   virtual void selectTokens(const SelectArgs&) { lacks("selection of tokens"); }
+  // The same where all arrays, the choices too, lie in the backend's memory; groups of no rows are passed over.
+  virtual void selectInPlace(const SelectArgs&, const SelectDemand&) { lacks("selection of tokens"); }
+  virtual void advanceRows(const AdvanceArgs&) { lacks("running ahead"); }
 
  protected:
   [[noreturn]] void lacks(const char* what) const {

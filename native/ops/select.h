@@ -102,6 +102,12 @@ struct SelectArgs {
   int64_t outCount;
 };
 
+// Which kinds of rows a step may have. It decides what is launched, so that rows need not be known by then.
+struct SelectDemand {
+  bool edited = false, best = false, drawn = false;
+  int64_t maxKeep = 0;  // at least the largest `keep` of the groups
+};
+
 // --- what host and device share -------------------------------------------------------------------------------------
 
 VED_HOST_DEVICE inline uint32_t floatBits(float x) {
@@ -255,6 +261,12 @@ VED_HOST_DEVICE inline bool edits(const SelectRules& r, int32_t length) {
   return readsIds(r) || dense || length < r.minLength || (r.forcedBos >= 0 && length == 1) ||
          (r.forcedEos.count > 0 && length + 1 == r.maxLength) || (r.decay && length > r.decayStart) ||
          r.suppress.count > 0 || (r.beginSuppress.count > 0 && length == r.beginSuppressAt);
+}
+
+// Whether edits() holds at this length or at a later one.
+inline bool mayEdit(const SelectRules& r, int32_t length) {
+  return edits(r, length) || r.forcedEos.count > 0 || r.decay ||
+         (r.beginSuppress.count > 0 && length <= r.beginSuppressAt);
 }
 
 }  // namespace ved::ops

@@ -4,6 +4,8 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -148,6 +150,15 @@ struct Bindings {
   const std::atomic<bool>* stop = nullptr;                        // polled between ops; run() throws ABORTED
 };
 
+// Of the tokens of a decoder run so many, from `first` on; nothing else is changed.
+Bindings tokensFrom(const Bindings& bindings, int64_t first, int64_t count);
+
+// A run whose arrays lie in the backend's memory.
+struct ResidentRun {
+  const Program* program;
+  Bindings bindings;
+};
+
 // Whether an op reads a value; those that work in place read what they overwrite.
 bool reads(const Op& op, int value);
 // Linear + AddBias + Activate + Add become one op where nobody reads the intermediate value in between.
@@ -165,6 +176,10 @@ class Runner {
       : backend_(backend), spec_(spec), weights_(weights), arena_(backend) {}
   // Runs a placed program. The arena grows to what the program needs and is kept.
   void run(const Program& program, const Bindings& bindings);
+  // Runs one after the other, then what `then` launches, as one recording. Nothing is staged. `what`: all that `then`
+  // depends on.
+  void runResident(std::span<const ResidentRun> runs, std::span<const uint64_t> what,
+                   const std::function<void()>& then);
   size_t arenaBytes() const { return arena_.size() * sizeof(float); }
 
  private:
@@ -173,7 +188,7 @@ class Runner {
   void executeNorm(const Program& program, const Op& op, const Bindings& b);
   void executeWindow(const Program& program, const Op& op, const Bindings& b);
   void stage(Bindings& b);
-  bool replays(const Program& program, const Bindings& b);
+  void addKey(const Program& program, const Bindings& b);
   void executeAttention(const Program& program, const Op& op, const Bindings& b);
   void executeNgram(const Program& program, const Op& op, const Bindings& b);
   void embedStreams(float* x, int64_t width, const Bindings& b);
@@ -185,6 +200,7 @@ class Runner {
   const spec::ModelSpec& spec_;
   const ModelWeights& weights_;
   ops::Buffer arena_;
+  std::vector<uint64_t> key_;  // of a recording
 };
 
 }  // namespace ved::plan

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "core/error.h"
 #include "plan/program.h"
@@ -22,9 +23,32 @@ void Runner::run(const Program& program, const Bindings& bindings) {
   if (backend_.hostMemory()) return executeAll(program, bindings);
   Bindings b = bindings;
   stage(b);
-  if (replays(program, b)) return;
+  const bool plain = b.taps || b.crossProbabilities || b.masks;
+  key_.clear();
+  addKey(program, b);
+  if (!plain && backend_.replay(key_)) return;
   executeAll(program, b);
   backend_.endRecording();
+}
+
+void Runner::runResident(std::span<const ResidentRun> runs, std::span<const uint64_t> what,
+                         const std::function<void()>& then) {
+  for (const ResidentRun& run : runs) arena_.reserve(static_cast<size_t>(run.program->arenaFloats));
+  key_.assign(what.begin(), what.end());
+  for (const ResidentRun& run : runs) addKey(*run.program, run.bindings);
+  if (backend_.replay(key_)) return;
+  for (const ResidentRun& run : runs) executeAll(*run.program, run.bindings);
+  then();
+  backend_.endRecording();
+}
+
+Bindings tokensFrom(const Bindings& bindings, int64_t first, int64_t count) {
+  Bindings b = bindings;
+  b.tokens = count;
+  for (const int32_t** array : {&b.ids, &b.positionIds, &b.row, &b.slot, &b.position, &b.length, &b.crossSlot,
+                                &b.crossLength, &b.firstOfRun, &b.lengthOfRun})
+    if (*array) *array += first;
+  return b;
 }
 
 // Every host array that an op reads.
@@ -51,42 +75,41 @@ void Runner::stage(Bindings& b) {
 
 // A recording is good for runs in which everything the host decides is the same. Staged arrays keep their addresses
 // only if they keep their sizes, hence those addresses are part of the key.
-bool Runner::replays(const Program& program, const Bindings& b) {
-  if (b.taps || b.crossProbabilities || b.masks) return false;
+void Runner::addKey(const Program& program, const Bindings& b) {
   const auto address = [](const void* p) { return reinterpret_cast<uint64_t>(p); };
   const auto cache = [&](const CacheView* view, bool keys) {
     return view && !view->keys.empty() ? address(keys ? view->keys.front() : view->values.back()) : 0;
   };
-  const uint64_t key[] = {program.serial,
-                          static_cast<uint64_t>(b.tokens),
-                          static_cast<uint64_t>(b.streams),
-                          static_cast<uint64_t>(b.batch),
-                          static_cast<uint64_t>(b.height),
-                          static_cast<uint64_t>(b.width),
-                          address(arena_.data()),
-                          address(b.input),
-                          address(b.output),
-                          address(b.positions),
-                          address(b.pixels),
-                          address(b.ids),
-                          address(b.positionIds),
-                          address(b.row),
-                          address(b.slot),
-                          address(b.position),
-                          address(b.length),
-                          address(b.firstOfRun),
-                          address(b.lengthOfRun),
-                          address(b.ancestry),
-                          address(b.crossSlot),
-                          address(b.crossLength),
-                          address(b.crossPosition),
-                          cache(b.selfCache, true),
-                          cache(b.selfCache, false),
-                          cache(b.crossCache, true),
-                          cache(b.crossCache, false),
-                          static_cast<uint64_t>(b.selfCache ? b.selfCache->capacity : 0),
-                          static_cast<uint64_t>(b.crossCache ? b.crossCache->capacity : 0)};
-  return backend_.replay(key);
+  const uint64_t words[] = {program.serial,
+                            static_cast<uint64_t>(b.tokens),
+                            static_cast<uint64_t>(b.streams),
+                            static_cast<uint64_t>(b.batch),
+                            static_cast<uint64_t>(b.height),
+                            static_cast<uint64_t>(b.width),
+                            address(arena_.data()),
+                            address(b.input),
+                            address(b.output),
+                            address(b.positions),
+                            address(b.pixels),
+                            address(b.ids),
+                            address(b.positionIds),
+                            address(b.row),
+                            address(b.slot),
+                            address(b.position),
+                            address(b.length),
+                            address(b.firstOfRun),
+                            address(b.lengthOfRun),
+                            address(b.ancestry),
+                            address(b.crossSlot),
+                            address(b.crossLength),
+                            address(b.crossPosition),
+                            cache(b.selfCache, true),
+                            cache(b.selfCache, false),
+                            cache(b.crossCache, true),
+                            cache(b.crossCache, false),
+                            static_cast<uint64_t>(b.selfCache ? b.selfCache->capacity : 0),
+                            static_cast<uint64_t>(b.crossCache ? b.crossCache->capacity : 0)};
+  key_.insert(key_.end(), std::begin(words), std::end(words));
 }
 
 void Runner::executeAll(const Program& program, const Bindings& b) {

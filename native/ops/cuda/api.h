@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/advance.h"
 #include "ops/attention.h"
 #include "ops/backend.h"
 #include "ops/cuda/product.h"
@@ -138,6 +139,11 @@ struct Api {
   Status (*download)(Context* context, void* to, const void* from, size_t bytes);  // waits for the stream
   Status (*copy)(Context* context, void* to, const void* from, size_t bytes);
   Status (*synchronize)(Context* context);
+  // A download into page-locked memory that does not wait; the event tells when it is complete.
+  Status (*createEvent)(Context* context, void** out);
+  void (*releaseEvent)(Context* context, void* event);
+  Status (*fetch)(Context* context, void* to, const void* from, size_t bytes, void* event);
+  Status (*awaitEvent)(Context* context, void* event);
 
   // Everything launched in between is recorded instead of run; end() returns a graph that launch() replays.
   Status (*beginCapture)(Context* context);
@@ -173,6 +179,7 @@ struct Api {
   Status (*gate)(Context* context, const ops::GateArgs* args);
   Status (*summarize)(Context* context, const SummaryCall* call);
   Status (*selectTokens)(Context* context, const SelectCall* call);
+  Status (*advanceRows)(Context* context, const ops::AdvanceArgs* args);
 };
 
 constexpr uint64_t mixLayout(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x100000001B3ull; }
@@ -192,6 +199,7 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(ops::SelectRules),
                               sizeof(ops::SelectRow),
                               sizeof(ops::TokenChoice),
+                              sizeof(ops::AdvanceArgs),
                               sizeof(ops::RoundArgs),
                               sizeof(ops::LayerNormArgs),
                               sizeof(ops::EncoderAttentionArgs),

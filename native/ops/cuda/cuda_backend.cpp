@@ -87,6 +87,10 @@ CudaBackend::~CudaBackend() {
        {&staged_, &upload_, &masks_, &summaries_, &rules_, &selection_, &processed_, &ranked_, &choices_})
     if (block->data) api_.release(context_, block->data);
   if (pinned_) api_.releaseHost(context_, pinned_);
+  for (const Lane& lane : lanes_) {
+    if (lane.host) api_.releaseHost(context_, lane.host);
+    if (lane.event) api_.releaseEvent(context_, lane.event);
+  }
   api_.close(context_);
 }
 

@@ -38,6 +38,8 @@ class CudaBackend final : public ops::Backend {
   void upload(float* to, const float* from, size_t floats) override;
   void download(float* to, const float* from, size_t floats) override;
   void copy(float* to, const float* from, size_t floats) override;
+  void startDownload(int lane, const void* from, size_t bytes) override;
+  const void* finishDownload(int lane) override;
   void forget(const float* constant) override;
   void stage(std::span<ops::StagedArray> arrays) override;
   bool replay(std::span<const uint64_t> key) override;
@@ -70,6 +72,8 @@ class CudaBackend final : public ops::Backend {
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, ops::RowSummary* out) override;
   bool selects(int64_t vocab) const override { return vocab <= kMaxSelectVocab; }
   void selectTokens(const ops::SelectArgs& args) override;
+  void selectInPlace(const ops::SelectArgs& args, const ops::SelectDemand& demand) override;
+  void advanceRows(const ops::AdvanceArgs& args) override;
 
  private:
   friend class CudaWeight;
@@ -86,6 +90,7 @@ class CudaBackend final : public ops::Backend {
   ops::RelativeBias constant(const ops::RelativeBias& bias, int64_t heads);
   const uint8_t* const* stageMasks(const ops::CachedAttentionArgs& args);
   void stageSelection(const ops::SelectArgs& args, SelectCall& call);
+  void launchSelection(const ops::SelectArgs& args, SelectCall& call, bool edited);
   void dropGraphs() noexcept;
 
   const Api& api_;
@@ -113,6 +118,12 @@ class CudaBackend final : public ops::Backend {
   };
   std::list<Graph> graphs_;  // most recently used first, bounded
   bool recording_ = false;
+  struct Lane {
+    void* host = nullptr;  // page-locked
+    size_t bytes = 0;
+    void* event = nullptr;
+  };
+  std::vector<Lane> lanes_;
 };
 
 }  // namespace ved::cuda

@@ -1,4 +1,5 @@
-// selectTokens() of the CUDA backend: what it uploads, the memory its kernels share, and the choices read back.
+// The choice of tokens on the CUDA backend: what is uploaded, the memory that kernels share, the choices read back, and
+// the same without the host in between.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -26,7 +27,6 @@ bool countRows(const ops::SelectArgs& a, SelectCall& call) {
 }  // namespace
 
 // Rules stay on the device until they change; what is known of the rows travels in one copy, the choices in another.
-// Blocks have room for more rows than there are, since growing costs all recordings.
 void CudaBackend::selectTokens(const ops::SelectArgs& a) {
   const size_t ruleBytes = static_cast<size_t>(a.ruleWords) * sizeof(int32_t);
   if (a.rulesSerial != rulesSerial_ || ruleBytes > rules_.bytes) {
@@ -34,26 +34,39 @@ void CudaBackend::selectTokens(const ops::SelectArgs& a) {
     rulesSerial_ = a.rulesSerial;
   }
   SelectCall call{};
-  call.logits = a.logits, call.ld = a.ld, call.rows = a.rows, call.vocab = a.vocab;
-  call.groupCount = a.groupCount, call.capacity = a.capacity;
   call.rules = static_cast<const int32_t*>(rules_.data);
   stageSelection(a, call);
+  const bool edited = countRows(a, call);
+  const size_t outBytes = static_cast<size_t>(a.outCount) * sizeof(ops::TokenChoice);
+  call.out = static_cast<ops::TokenChoice*>(grow(choices_, std::bit_ceil(outBytes)));
+  launchSelection(a, call, edited);
+  check(api_.download(context_, a.out, choices_.data, outBytes));
+  pinnedInFlight_ = false;
+}
+
+void CudaBackend::selectInPlace(const ops::SelectArgs& a, const ops::SelectDemand& demand) {
+  SelectCall call{};
+  call.rules = a.rules, call.rowInfo = a.rowInfo, call.groups = a.groups, call.ids = a.ids, call.out = a.out;
+  call.bestRows = demand.best, call.drawnRows = demand.drawn, call.maxKeep = demand.maxKeep;
+  launchSelection(a, call, demand.edited);
+}
+
+// Blocks have room for more rows than there are, since growing costs all recordings.
+void CudaBackend::launchSelection(const ops::SelectArgs& a, SelectCall& call, bool edited) {
+  call.logits = a.logits, call.ld = a.ld, call.rows = a.rows, call.vocab = a.vocab;
+  call.groupCount = a.groupCount, call.capacity = a.capacity;
   const size_t room = std::bit_ceil(static_cast<size_t>(a.rows));
-  if (countRows(a, call))
+  if (edited)
     call.processed = static_cast<float*>(grow(processed_, room * static_cast<size_t>(a.vocab) * sizeof(float)));
   const size_t ranked = aligned(room * static_cast<size_t>(call.maxKeep) * sizeof(ops::TokenChoice));
   auto* lists = static_cast<unsigned char*>(grow(ranked_, ranked + room * sizeof(int32_t)));
   call.ranked = reinterpret_cast<ops::TokenChoice*>(lists);
   call.counts = reinterpret_cast<int32_t*>(lists + ranked);
-  const size_t outBytes = static_cast<size_t>(a.outCount) * sizeof(ops::TokenChoice);
-  call.out = static_cast<ops::TokenChoice*>(grow(choices_, std::bit_ceil(outBytes)));
   auto* summaries = static_cast<ops::RowSummary*>(grow(summaries_, room * sizeof(ops::RowSummary)));
   call.summaries = summaries;
   const SummaryCall summary{a.logits, a.ld, a.rows, a.vocab, summaries};
   check(api_.summarize(context_, &summary));
   check(api_.selectTokens(context_, &call));
-  check(api_.download(context_, a.out, choices_.data, outBytes));
-  pinnedInFlight_ = false;
 }
 
 void CudaBackend::stageSelection(const ops::SelectArgs& a, SelectCall& call) {
@@ -70,6 +83,31 @@ void CudaBackend::stageSelection(const ops::SelectArgs& a, SelectCall& call) {
   call.rowInfo = reinterpret_cast<const ops::SelectRow*>(device);
   call.groups = reinterpret_cast<const ops::SelectGroup*>(device + atGroups);
   call.ids = reinterpret_cast<const int32_t*>(device + atIds);
+}
+
+void CudaBackend::advanceRows(const ops::AdvanceArgs& a) { check(api_.advanceRows(context_, &a)); }
+
+// --- downloads that do not wait -------------------------------------------------------------------------------------
+
+void CudaBackend::startDownload(int lane, const void* from, size_t bytes) {
+  while (lanes_.size() <= static_cast<size_t>(lane)) {
+    lanes_.push_back({});
+    check(api_.createEvent(context_, &lanes_.back().event));
+  }
+  Lane& l = lanes_[static_cast<size_t>(lane)];
+  if (l.bytes < bytes) {
+    if (l.host) api_.releaseHost(context_, l.host);
+    l.host = nullptr, l.bytes = 0;
+    check(api_.allocateHost(context_, std::bit_ceil(bytes), &l.host));
+    l.bytes = std::bit_ceil(bytes);
+  }
+  check(api_.fetch(context_, l.host, from, bytes, l.event));
+}
+
+const void* CudaBackend::finishDownload(int lane) {
+  const Lane& l = lanes_[static_cast<size_t>(lane)];
+  check(api_.awaitEvent(context_, l.event));
+  return l.host;
 }
 
 }  // namespace ved::cuda

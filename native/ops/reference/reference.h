@@ -18,5 +18,6 @@ void layerNorm(const LayerNormArgs&);
 void poolTokens(const PoolTokensArgs&);
 RowSummary summarize(const float* logits, int64_t vocab);
 void selectTokens(const SelectArgs&);
+void advanceRows(const AdvanceArgs&);
 
 }  // namespace ved::ops::reference

@@ -1,11 +1,11 @@
 // The way to the CUDA library: whatever keeps it from being used is said in one sentence, and nothing crashes.
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "core/error.h"
 #include "op_support.h"
 #include "ops/cuda/cuda_backend.h"
+#include "variable.h"
 
 using namespace ved;
 using namespace ved::test;
@@ -13,23 +13,6 @@ using namespace ved::test;
 namespace {
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-#ifndef _WIN32
-    setenv(name, value, 1);
-#endif
-  }
-  ~Variable() {
-#ifndef _WIN32
-    unsetenv(name_);
-#endif
-  }
-
- private:
-  const char* name_;
-};
 
 const cuda::Library& emulator() {
   if (!emulatedCuda().api) SKIP("the emulator is built on Linux only");

@@ -229,6 +229,30 @@ class MirrorBackend final : public ops::Backend {
     d.logits = m.in(a.logits, strided(a.rows, a.ld, a.vocab));
     device_->selectTokens(d);
   }
+  void selectInPlace(const ops::SelectArgs& a, const ops::SelectDemand& demand) override {
+    Copies m(*device_);
+    ops::SelectArgs d = a;
+    d.logits = m.in(a.logits, strided(a.rows, a.ld, a.vocab));
+    d.rowInfo = m.array(a.rowInfo, a.rows);
+    d.groups = m.array(a.groups, a.groupCount);
+    d.rules = m.array(a.rules, a.ruleWords);
+    d.ids = m.array(a.ids, a.lines * a.capacity);
+    d.out = m.arrayOut(a.out, a.outCount);
+    device_->selectInPlace(d, demand);
+  }
+  void advanceRows(const ops::AdvanceArgs& a) override {
+    Copies m(*device_);
+    ops::AdvanceArgs d = a;
+    d.rowInfo = m.arrayOut(a.rowInfo, a.rows);
+    d.groups = m.array(a.groups, a.groupCount);
+    d.rules = m.array(a.rules, a.ruleWords);
+    d.choices = m.array(a.choices, a.choiceCount);
+    d.ids = m.arrayOut(a.ids, a.lines * a.idCapacity);
+    for (int32_t** own : {&d.token, &d.positionId, &d.position, &d.length}) *own = m.arrayOut(*own, a.rows);
+    d.row = m.array(a.row, a.rows);
+    d.ancestry = m.arrayOut(a.ancestry, a.ancestryLines * a.capacity);
+    device_->advanceRows(d);
+  }
 
  private:
   // The arrays of one op; results go back to the host when it is over.
@@ -262,6 +286,15 @@ class MirrorBackend final : public ops::Backend {
       float* device = inBytes(host, bytes);
       if (device) back_.push_back({host, device, static_cast<size_t>(bytes)});
       return device;
+    }
+    // nullptr where there are none.
+    template <class T>
+    T* array(T* host, int64_t count) {
+      return count ? reinterpret_cast<T*>(inBytes(host, count * static_cast<int64_t>(sizeof(T)))) : nullptr;
+    }
+    template <class T>
+    T* arrayOut(T* host, int64_t count) {
+      return count ? reinterpret_cast<T*>(outBytes(host, count * static_cast<int64_t>(sizeof(T)))) : nullptr;
     }
     // Constants are copied by the backend itself, once: here their contents change from case to case.
     void constant(const float* host) { device_.forget(host); }

@@ -64,5 +64,6 @@ Status poolTokens(Context&, const ops::PoolTokensArgs&);
 Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
 Status selectTokens(Context&, const SelectCall&);
+Status advanceRows(Context&, const ops::AdvanceArgs&);
 
 }  // namespace ved::cuda

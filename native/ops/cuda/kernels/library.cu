@@ -140,6 +140,27 @@ Status copy(Context* c, void* to, const void* from, size_t bytes) {
   return report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c->stream), "copy on the device");
 }
 
+Status createEvent(Context* c, void** out) {
+  *out = nullptr;
+  cudaEvent_t event = nullptr;
+  const Status status = report(*c, cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  *out = event;
+  return status;
+}
+
+void releaseEvent(Context*, void* event) { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+
+Status fetch(Context* c, void* to, const void* from, size_t bytes, void* event) {
+  const Status status =
+      report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, c->stream), "copy from the device");
+  if (status != kOk) return status;
+  return report(*c, cudaEventRecord(static_cast<cudaEvent_t>(event), c->stream), "cudaEventRecord");
+}
+
+Status awaitEvent(Context* c, void* event) {
+  return report(*c, cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
+}
+
 Status beginCapture(Context* c) {
   const Status status =
       report(*c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
@@ -215,6 +236,10 @@ const Api kApi = {
     download,
     copy,
     synchronize,
+    createEvent,
+    releaseEvent,
+    fetch,
+    awaitEvent,
     beginCapture,
     endCapture,
     launchGraph,
@@ -244,6 +269,7 @@ const Api kApi = {
     entry<ops::GateArgs, gate>,
     entry<SummaryCall, summarize>,
     entry<SelectCall, selectTokens>,
+    entry<ops::AdvanceArgs, advanceRows>,
 };
 
 }  // namespace

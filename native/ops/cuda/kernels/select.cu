@@ -271,6 +271,7 @@ __device__ int32_t betterIn(const ops::TokenChoice* list, int32_t count, float s
 // A block per beam search: every candidate of its rows finds its own place.
 __global__ void __launch_bounds__(kSelectThreads) mergeKernel(SelectCall a) {
   const ops::SelectGroup group = a.groups[blockIdx.x];
+  if (group.rows == 0) return;
   const ops::TokenChoice* ranked = a.ranked + static_cast<int64_t>(group.firstRow) * a.maxKeep;
   const int32_t* counts = a.counts + group.firstRow;
   ops::TokenChoice* out = a.out + group.out;

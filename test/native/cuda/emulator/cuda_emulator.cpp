@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,6 +28,13 @@ struct Graph {
 };
 struct Stream {
   Graph* capturing = nullptr;
+  const bool lazy = std::getenv("VED_EMU_LAZY") != nullptr;
+  std::deque<std::function<void()>> waiting;
+  uint64_t submitted = 0;  // those that wait included
+};
+struct Event {
+  Stream* stream = nullptr;
+  uint64_t at = 0;  // what was submitted before it
 };
 
 namespace {
@@ -244,10 +252,39 @@ std::string failure() {
 
 void submit(cudaStream_t stream, std::function<void()> work) {
   const std::lock_guard<std::recursive_mutex> lock(turn());
-  if (stream->capturing)
+  if (stream->capturing) {
     stream->capturing->work.push_back(std::move(work));
+    return;
+  }
+  ++stream->submitted;
+  if (stream->lazy)
+    stream->waiting.push_back(std::move(work));
   else
     work();
+}
+
+// Everything up to the given number.
+void finish(cudaStream_t stream, uint64_t until) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  while (stream->submitted - stream->waiting.size() < until && !stream->waiting.empty()) {
+    const std::function<void()> work = std::move(stream->waiting.front());
+    stream->waiting.pop_front();
+    work();
+  }
+}
+
+// Blocks of page-locked memory: copies of other host memory do not wait for the device.
+std::map<const unsigned char*, size_t>& pinned() {
+  static std::map<const unsigned char*, size_t> value;
+  return value;
+}
+
+bool isPinned(const void* p) {
+  const std::lock_guard<std::recursive_mutex> lock(turn());
+  auto after = pinned().upper_bound(static_cast<const unsigned char*>(p));
+  if (after == pinned().begin()) return false;
+  --after;
+  return static_cast<const unsigned char*>(p) < after->first + after->second;
 }
 
 void runKernel(dim3 grid, dim3 block, size_t shared, const std::function<void()>& body) {
@@ -423,10 +460,31 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  ved::emu::finish(stream, stream->submitted);
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return std::exchange(ved::emu::lastError, cudaSuccess); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  ved::emu::finish(stream, stream->submitted);
+  return std::exchange(ved::emu::lastError, cudaSuccess);
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new ved::emu::Event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (stream->capturing) return cudaErrorInvalidValue;
+  *event = {stream, stream->submitted};
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream) ved::emu::finish(event->stream, event->at);
+  return std::exchange(ved::emu::lastError, cudaSuccess);
+}
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   const Turn turn(ved::emu::turn());
@@ -481,9 +539,13 @@ cudaError_t cudaFree(void* pointer) {
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
   *pointer = std::malloc(bytes);
+  const Turn turn(ved::emu::turn());
+  if (*pointer) ved::emu::pinned()[static_cast<unsigned char*>(*pointer)] = bytes;
   return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 cudaError_t cudaFreeHost(void* pointer) {
+  const Turn turn(ved::emu::turn());
+  ved::emu::pinned().erase(static_cast<unsigned char*>(pointer));
   std::free(pointer);
   return cudaSuccess;
 }
@@ -491,11 +553,19 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   auto& h = heap();
   if (h.contains(to) != (kind != cudaMemcpyDeviceToHost) || h.contains(from) != (kind != cudaMemcpyHostToDevice))
     return cudaErrorInvalidValue;
-  ved::emu::submit(stream, [=] {
+  const auto copy = [to, bytes](const void* source) {
     heap().open(true);
-    std::memcpy(to, from, bytes);
+    std::memcpy(to, source, bytes);
     heap().open(false);
-  });
+  };
+  if (kind == cudaMemcpyHostToDevice && stream->lazy && !ved::emu::isPinned(from)) {
+    const auto* begin = static_cast<const unsigned char*>(from);
+    const auto taken = std::make_shared<const std::vector<unsigned char>>(begin, begin + bytes);
+    ved::emu::submit(stream, [=] { copy(taken->data()); });
+    return cudaSuccess;
+  }
+  ved::emu::submit(stream, [=] { copy(from); });
+  if (kind == cudaMemcpyDeviceToHost && !ved::emu::isPinned(to)) ved::emu::finish(stream, stream->submitted);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {

@@ -4,6 +4,7 @@
 // speed, and it does not model weak memory ordering.
 //   VED_EMU_ORDER=reverse  runs blocks, warps and lanes in the opposite order: results must not change
 //   VED_EMU_PROTECT=1      host code that touches device memory faults, as it would with a device (slow)
+//   VED_EMU_LAZY=1         work waits until somebody waits for it, as on a device that is far behind
 //   VED_EMU_MEMORY=BYTES   size of the device's memory
 //   VED_EMU_FAIL=no-driver|old-driver|no-device|old-gpu|no-memory  what a machine may answer
 #pragma once
@@ -57,6 +58,7 @@ enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cu
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 constexpr unsigned cudaStreamNonBlocking = 1;
+constexpr unsigned cudaEventDisableTiming = 2;
 struct cudaDeviceProp {
   char name[256];
   size_t totalGlobalMem;
@@ -69,8 +71,10 @@ struct cudaFuncAttributes {
 namespace ved::emu {
 struct Stream;
 struct Graph;
+struct Event;
 }  // namespace ved::emu
 using cudaStream_t = ved::emu::Stream*;
+using cudaEvent_t = ved::emu::Event*;
 using cudaGraph_t = ved::emu::Graph*;
 using cudaGraphExec_t = ved::emu::Graph*;
 cudaError_t cudaGetDeviceCount(int* count);
@@ -84,6 +88,10 @@ const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaMalloc(void** pointer, size_t bytes);
 cudaError_t cudaFree(void* pointer);
 cudaError_t cudaMallocHost(void** pointer, size_t bytes);

@@ -184,7 +184,16 @@ async function cudaTests() {
   // Every 16-bit product through the stand-in for cuBLAS.
   const cublas = { ...env, VED_CUBLAS_PATH: path.join(build, 'libved_cublas_fake.so'), VED_CUDA_PRODUCTS: 'cublas' };
   counts = sum(counts, await avaTests(['test/cuda/precision.test.ts'], cublas));
-  const ops = ['linear', 'attention', 'layer_norm', 'summarize', 'write_cache', 'select_equals_reference', 'advance'];
+  const ops = [
+    'linear',
+    'attention',
+    'layer_norm',
+    'summarize',
+    'write_cache',
+    'select_equals_reference',
+    'advance',
+    'pixels',
+  ];
   return sum(counts, await programTests(path.join(build, 'ved_tests'), ops, { VED_EMU_ORDER: 'reverse' }));
 }
 

@@ -5,7 +5,7 @@ import type { VisionEncoderDecoderConfig } from './arch/vision-encoder-decoder';
 import { DisposedError, OptionError } from './errors';
 import type { GenerationConfig } from './generation/generation-config';
 import { resolveGenerateOptions, type ResolvedGenerateOptions } from './generation/options';
-import { asNative, forwardRequest, type ForwardInputs, type ForwardOutput } from './model/forward';
+import { forwardRequest, type ForwardInputs, type ForwardOutput } from './model/forward';
 import {
   assembleOutput,
   attentionInputs,
@@ -14,7 +14,15 @@ import {
   type GenerateOptions,
   type GenerateOutput,
 } from './model/generate';
-import { checkPixels, checkTensor, type DType, type LoadOptions, type Tensor } from './model/inputs';
+import {
+  checkPixels,
+  checkPixelTensor,
+  pixelsAsNative,
+  selectImages,
+  type DType,
+  type LoadOptions,
+  type Tensor,
+} from './model/inputs';
 import {
   createFromConfig,
   createFromParts,
@@ -37,6 +45,13 @@ export interface StreamedToken {
   finishReason?: FinishReason;
 }
 
+let nativeOf: (model: VisionEncoderDecoderModel) => NativeModel;
+
+/** Whether generate() and stream() take HeldPixels as well: for the pipeline alone. */
+export function takesHeldPixels(model: VisionEncoderDecoderModel): boolean {
+  return nativeOf(model).preparesPixels;
+}
+
 export class VisionEncoderDecoderModel implements AsyncDisposable {
   readonly config: VisionEncoderDecoderConfig;
   /** Defaults for generate(), from generation_config.json or config.json as Hugging Face does. */
@@ -50,6 +65,10 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   readonly #state: StateDict;
   readonly #native: NativeModel;
   #disposed: Promise<void> | undefined;
+
+  static {
+    nativeOf = (model) => model.#native;
+  }
 
   private constructor(parts: Parts) {
     this.config = parts.config;
@@ -250,14 +269,14 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   ): Promise<NativeGenerateResult> {
     const native = nativeOptions(resolved, options, this.#spec.decoder.vocabSize);
     return this.#run(
-      () => this.#native.generate(asNative(pixelValues), resolved.prompts, native, onToken),
+      () => this.#native.generate(pixelsAsNative(pixelValues), resolved.prompts, native, onToken),
       options.signal,
       site,
     );
   }
 
   #resolve(pixelValues: Tensor, options: GenerateOptions): ResolvedGenerateOptions {
-    checkTensor(pixelValues, 4, 'pixelValues');
+    checkPixelTensor(pixelValues);
     const { vocabSize, maxPositions } = this.#spec.decoder;
     const resolved = resolveGenerateOptions({
       call: options,
@@ -281,14 +300,9 @@ export class VisionEncoderDecoderModel implements AsyncDisposable {
   ): Promise<Tensor[]> {
     const batch = pixelValues.dims[0] ?? 1;
     const repeat = output.sequences.length / batch;
-    const size = pixelValues.data.length / batch;
-    const data = new Float32Array(size * output.sequences.length);
-    for (let row = 0; row < output.sequences.length; row++) {
-      const image = Math.floor(row / repeat);
-      data.set(pixelValues.data.subarray(image * size, (image + 1) * size), row * size);
-    }
+    const images = output.sequences.map((_, row) => Math.floor(row / repeat));
     const forward = await this.forward({
-      pixelValues: { data, dims: [output.sequences.length, ...pixelValues.dims.slice(1)] },
+      pixelValues: selectImages(pixelValues, images),
       decoderInputIds: attentionInputs(output, resolved),
       outputAttentions: true,
       interpolatePosEncoding: resolved.interpolatePosEncoding,

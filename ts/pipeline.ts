@@ -5,14 +5,16 @@ import { resolveSource, type ResolveOptions } from './files/hub';
 import { openRepository } from './files/repository';
 import { CALIBRATION_FILE, parseCalibration, UNCALIBRATED, type Calibration } from './generation/calibration';
 import { AutoImageProcessor } from './image/auto';
+import { HeldPixels, holdSettled } from './image/held';
+import { allFulfilled, stackTensors, type Settled } from './image/prepare';
 import type { ImageProcessor } from './image/processor';
 import type { ImageBackend } from './image/settings';
 import type { ImageInput, Tensor } from './image/types';
-import { VisionEncoderDecoderModel } from './model';
+import { takesHeldPixels, VisionEncoderDecoderModel } from './model';
 import type { GenerateOptions, GenerateOutput } from './model/generate';
-import type { LoadOptions } from './model/inputs';
+import { selectImages, type LoadOptions } from './model/inputs';
 import { checkPostProcess, finishText, type PostProcess } from './pipeline/post-process';
-import { promptIds, rowsByLength, selectRows } from './pipeline/prompts';
+import { promptIds, rowsByLength } from './pipeline/prompts';
 import { AutoTokenizer } from './text/auto';
 import { nougatStoppingCriterion } from './text/nougat-stopping';
 import { StreamDecoder } from './text/stream-decoder';
@@ -152,14 +154,14 @@ class Reader {
 
   async read(images: ImageInput[], options: ReadOptions): Promise<ReadResult[][]> {
     if (images.length === 0) return [];
-    const { pixelValues } = await this.processor.preprocess(images, this.imageOptions(options));
+    const pixelValues = stack(allFulfilled(await this.pixels(images, options)));
     return this.generate(pixelValues, options, { rows: [...images.keys()], count: images.length });
   }
 
   async settled(images: ImageInput[], options: ReadOptions): Promise<ReadOutcome[]> {
     if (images.length === 0) return [];
-    const prepared = await this.processor.preprocessSettled(images, this.imageOptions(options));
-    const good = prepared.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.pixelValues] : []));
+    const prepared = await this.pixels(images, options);
+    const good = prepared.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     const rows = prepared.flatMap((outcome, image) => (outcome.status === 'fulfilled' ? [image] : []));
     const count = images.length;
     const results = good.length > 0 ? await this.generate(stack(good), options, { rows, count }) : [];
@@ -172,7 +174,7 @@ class Reader {
   async *stream(images: ImageInput[], options: ReadOptions): AsyncGenerator<ReadPiece, void, undefined> {
     if (options.postProcess !== undefined)
       throw new OptionError('OPTION_CONFLICT', 'postProcess: expected whole texts, got stream(), which gives pieces');
-    const { pixelValues } = await this.processor.preprocess(images, this.imageOptions(options));
+    const pixelValues = stack(allFulfilled(await this.pixels(images, options)));
     const all = { rows: [...images.keys()], count: images.length };
     const decoders = new Map<number, StreamDecoder>();
     for await (const { row, tokenId, finishReason } of this.model.stream(
@@ -187,6 +189,16 @@ class Reader {
     }
   }
 
+  /** [1, C, H, W] pixel values of each image: computed here, or where the model runs. */
+  private async pixels(images: ImageInput[], options: ReadOptions): Promise<Settled<Tensor>[]> {
+    const settings = this.imageOptions(options);
+    if (!takesHeldPixels(this.model)) {
+      const outcomes = await this.processor.preprocessSettled(images, settings);
+      return mapSettled(outcomes, ({ pixelValues }) => pixelValues);
+    }
+    return mapSettled(await holdSettled(this.processor, images, settings), (image) => new HeldPixels([image]));
+  }
+
   /** One list of results per image of `pixelValues`. */
   private async generate(pixelValues: Tensor, options: ReadOptions, images: Images): Promise<ReadResult[][]> {
     checkPostProcess(options.postProcess);
@@ -196,7 +208,7 @@ class Reader {
     const results: ReadResult[][] = [];
     const run = async (rows: number[]): Promise<void> => {
       const part = await this.generateRows(
-        selectRows(pixelValues, rows),
+        selectImages(pixelValues, rows),
         options,
         rows.map((row) => prompts![row]!),
       );
@@ -261,11 +273,16 @@ interface Images {
   readonly count: number;
 }
 
+function mapSettled<T, R>(outcomes: readonly Settled<T>[], map: (value: T) => R): Settled<R>[] {
+  return outcomes.map((outcome) =>
+    outcome.status === 'fulfilled' ? { status: 'fulfilled', value: map(outcome.value) } : outcome,
+  );
+}
+
 /** [1, C, H, W] tensors as one batch. */
 function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
   if (!first) throw new OptionError('INPUT_REQUIRED', 'expected at least one image, got none');
-  const data = new Float32Array(first.data.length * tensors.length);
-  tensors.forEach((tensor, index) => data.set(tensor.data, index * first.data.length));
-  return { data, dims: [tensors.length, ...first.dims.slice(1)] };
+  if (first instanceof HeldPixels) return new HeldPixels((tensors as HeldPixels[]).flatMap(({ images }) => images));
+  return stackTensors(tensors);
 }

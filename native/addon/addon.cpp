@@ -78,13 +78,14 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
   env.SetInstanceData<Environment>(environment);
   environment->modelConstructor = Napi::Persistent(ModelHandle::define(env));
+  environment->imageConstructor = Napi::Persistent(ImageHandle::define(env));
   exports.Set("loadModel", Napi::Function::New(env, ModelHandle::load));
   exports.Set("cancelLoad", Napi::Function::New(env, cancelLoad));
   exports.Set("echoSpec", Napi::Function::New(env, echoSpec));
   exports.Set("cudaReport", Napi::Function::New(env, cudaReport));
   exports.Set("cpuFeatures", Napi::Function::New(env, cpuFeatures));
   exports.Set("napiVersion", Napi::Number::New(env, NAPI_VERSION));
-  InitImage(env, exports);
+  initImage(env, exports);
   return exports;
 }
 

@@ -55,7 +55,7 @@ class Environment {
   void destroyNow(std::unique_ptr<engine::Engine> engine);
   bool closed() const { return closed_; }
   std::list<std::unique_ptr<engine::Engine>*>& owners() { return owners_; }
-  Napi::FunctionReference modelConstructor;
+  Napi::FunctionReference modelConstructor, imageConstructor;
 
  private:
   static void teardown(void* self);

@@ -1,4 +1,4 @@
-#include "image.h"
+#include "addon/image.h"
 
 #include <cmath>
 #include <cstring>
@@ -10,8 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "addon/environment.h"
+#include "image/program.h"
 #include "image/steps.h"
 
+namespace ved::addon {
 namespace {
 
 using namespace ved::image;
@@ -177,20 +180,21 @@ Napi::Object toJs(Napi::Env env, const StepResult& result) {
   return resultObject(env, copyOut<Napi::Uint8Array>(env, image.data), {image.height, image.width, image.channels});
 }
 
-/// Owns a copy of the pixels: a caller may transfer or change its buffer while the job waits.
+/// Steps on an image, off the event loop. Owns a copy of the pixels: a caller may transfer or change its buffer while
+/// the job waits.
 class ImageJob : public Napi::AsyncWorker {
  public:
   ImageJob(Napi::Env env, Image image, std::vector<Step> steps)
       : Napi::AsyncWorker(env, "ved:image"),
-        deferred_(Napi::Promise::Deferred::New(env)),
         image_(std::move(image)),
-        steps_(std::move(steps)) {}
+        steps_(std::move(steps)),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
     try {
-      result_ = applySteps(std::move(image_), steps_);
+      work();
     } catch (const std::bad_alloc&) {
       code_ = "OUT_OF_MEMORY";
       SetError("expected enough memory for the steps of an image, got none");
@@ -203,7 +207,7 @@ class ImageJob : public Napi::AsyncWorker {
   void OnOK() override {
     Napi::HandleScope scope(Env());
     try {
-      deferred_.Resolve(toJs(Env(), result_));
+      deferred_.Resolve(result());
     } catch (const Napi::Error& error) {
       deferred_.Reject(error.Value());
     }
@@ -215,12 +219,53 @@ class ImageJob : public Napi::AsyncWorker {
     deferred_.Reject(error.Value());
   }
 
- private:
-  Napi::Promise::Deferred deferred_;
+ protected:
+  virtual void work() = 0;
+  virtual Napi::Value result() = 0;
+
   Image image_;
   std::vector<Step> steps_;
-  StepResult result_;
+
+ private:
+  Napi::Promise::Deferred deferred_;
   const char* code_ = "INVALID_ARGUMENT";
+};
+
+class ProcessJob final : public ImageJob {
+ public:
+  using ImageJob::ImageJob;
+
+ private:
+  void work() override { result_ = applySteps(std::move(image_), steps_); }
+  Napi::Value result() override { return toJs(Env(), result_); }
+
+  StepResult result_;
+};
+
+/// What the steps need on a device decides: an image that takes more than `maxBytes` is prepared here.
+class HoldJob final : public ImageJob {
+ public:
+  HoldJob(Napi::Env env, Image image, std::vector<Step> steps, std::size_t maxBytes)
+      : ImageJob(env, std::move(image), std::move(steps)), maxBytes_(maxBytes) {}
+
+ private:
+  void work() override {
+    std::optional<PixelProgram> program;
+    if (image_.data.size() <= maxBytes_) program = programOf(image_.width, image_.height, image_.channels, steps_);
+    if (program && image_.data.size() + 2 * program->passBytes() <= maxBytes_) {
+      held_ = std::make_shared<HeldImage>(UnpreparedImage{std::move(*program), std::move(image_.data)});
+      return;
+    }
+    StepResult done = applySteps(std::move(image_), steps_);
+    auto* planes = std::get_if<Planes>(&done);
+    if (planes == nullptr) throw std::invalid_argument("steps: expected normalize as the last step");
+    held_ = std::make_shared<HeldImage>(
+        PixelValues{planes->channels, planes->height, planes->width, std::move(planes->data)});
+  }
+  Napi::Value result() override { return ImageHandle::wrap(Env(), std::move(held_)); }
+
+  std::size_t maxBytes_;
+  std::shared_ptr<const HeldImage> held_;
 };
 
 std::int64_t wholeArgument(const Napi::CallbackInfo& info, std::size_t index, const char* name) {
@@ -244,9 +289,10 @@ Image readImage(const Napi::CallbackInfo& info) {
 }
 
 /// Malformed arguments throw at once; what only the work itself can find out rejects the promise.
-Napi::Value processImage(const Napi::CallbackInfo& info) {
+template <class Job, class... Args>
+Napi::Value start(const Napi::CallbackInfo& info, Args... args) {
   try {
-    auto job = std::make_unique<ImageJob>(info.Env(), readImage(info), readSteps(info[4]));
+    auto job = std::make_unique<Job>(info.Env(), readImage(info), readSteps(info[4]), args...);
     const Napi::Promise promise = job->promise();
     job->Queue();
     static_cast<void>(job.release());  // an AsyncWorker deletes itself
@@ -258,8 +304,64 @@ Napi::Value processImage(const Napi::CallbackInfo& info) {
   }
 }
 
+Napi::Value processImage(const Napi::CallbackInfo& info) { return start<ProcessJob>(info); }
+
+Napi::Value holdImage(const Napi::CallbackInfo& info) {
+  const std::int64_t maxBytes = wholeArgument(info, 5, "maxBytes");
+  if (maxBytes < 0) throw Napi::RangeError::New(info.Env(), "holdImage maxBytes: expected 0 or more");
+  return start<HoldJob>(info, static_cast<std::size_t>(maxBytes));
+}
+
+std::size_t bytesOf(const HeldImage& image) {
+  if (const auto* waiting = std::get_if<UnpreparedImage>(&image)) return waiting->bytes.size();
+  return std::get<PixelValues>(image).values.size() * sizeof(float);
+}
+
 }  // namespace
 
-void InitImage(Napi::Env env, Napi::Object exports) {
-  exports.Set("processImage", Napi::Function::New(env, processImage, "processImage"));
+Napi::Function ImageHandle::define(Napi::Env env) { return DefineClass(env, "NativeImage", {}); }
+
+ImageHandle::ImageHandle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ImageHandle>(info), env_(info.Env()) {}
+
+/// The collector sees a small object: it has to be told of what hangs on it.
+ImageHandle::~ImageHandle() {
+  if (image_) Napi::MemoryManagement::AdjustExternalMemory(env_, -static_cast<std::int64_t>(bytesOf(*image_)));
 }
+
+void ImageHandle::hold(std::shared_ptr<const HeldImage> image) {
+  Napi::MemoryManagement::AdjustExternalMemory(env_, static_cast<std::int64_t>(bytesOf(*image)));
+  image_ = std::move(image);
+}
+
+Napi::Object ImageHandle::wrap(Napi::Env env, std::shared_ptr<const HeldImage> image) {
+  Napi::Object object = Environment::of(env).imageConstructor.New({});
+  const auto* waiting = std::get_if<UnpreparedImage>(image.get());
+  std::int64_t dims[3];
+  if (waiting) {
+    const PixelProgram& p = waiting->program;
+    dims[0] = p.channels, dims[1] = p.height, dims[2] = p.width;
+  } else {
+    const auto& values = std::get<PixelValues>(*image);
+    dims[0] = values.channels, dims[1] = values.height, dims[2] = values.width;
+  }
+  Napi::Array shape = Napi::Array::New(env, 3);
+  for (std::uint32_t i = 0; i < 3; ++i) shape.Set(i, static_cast<double>(dims[i]));
+  object.Set("dims", shape);
+  object.Set("prepared", waiting == nullptr);
+  ImageHandle::Unwrap(object)->hold(std::move(image));
+  return object;
+}
+
+std::shared_ptr<const HeldImage> ImageHandle::held(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  const auto object = value.As<Napi::Object>();
+  if (!object.InstanceOf(Environment::of(value.Env()).imageConstructor.Value())) return nullptr;
+  return ImageHandle::Unwrap(object)->image_;  // throws for an object that only looks like one
+}
+
+void initImage(Napi::Env env, Napi::Object exports) {
+  exports.Set("processImage", Napi::Function::New(env, processImage, "processImage"));
+  exports.Set("holdImage", Napi::Function::New(env, holdImage, "holdImage"));
+}
+
+}  // namespace ved::addon

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "addon/callbacks.h"
+#include "addon/image.h"
 #include "addon/options.h"
 #include "addon/spec.h"
 
@@ -50,11 +51,35 @@ TensorView readTensor(const Reader& r, size_t rank) {
   return view;
 }
 
-engine::Pixels readPixels(const Reader& r) {
+// The size of every image: [channels, height, width].
+std::vector<int64_t> heldSize(const HeldImage& image) {
+  if (const auto* waiting = std::get_if<UnpreparedImage>(&image))
+    return {waiting->program.channels, waiting->program.height, waiting->program.width};
+  const auto& values = std::get<PixelValues>(image);
+  return {values.channels, values.height, values.width};
+}
+
+engine::Pixels readHeld(const Napi::Value& value, const std::string& path, bool prepares) {
+  if (!value.IsArray() || value.As<Napi::Array>().Length() == 0) rejectValue(path, "an array of NativeImage objects");
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::shared_ptr<const HeldImage>> images;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    images.push_back(ImageHandle::held(array.Get(i)));
+    if (!images.back()) rejectValue(path, "NativeImage objects");
+    if (!prepares && std::holds_alternative<UnpreparedImage>(*images.back()))
+      rejectValue(path, "prepared images, as this backend prepares none");
+    if (heldSize(*images.back()) != heldSize(*images.front())) rejectValue(path, "images of one size");
+  }
+  const std::vector<int64_t> size = heldSize(*images.front());
+  const auto batch = static_cast<int64_t>(images.size());
+  return {std::move(images), batch, size[0], size[1], size[2]};
+}
+
+engine::Pixels readValues(const Reader& r) {
   const TensorView view = readTensor(r, 4);
   engine::Pixels pixels;
-  pixels.data.assign(view.data.Data(),
-                     view.data.Data() + view.data.ElementLength());  // copied: the caller may transfer it away
+  const float* data = view.data.Data();
+  pixels.images = std::vector<float>(data, data + view.data.ElementLength());  // the caller may transfer it away
   pixels.batch = view.dims[0];
   pixels.channels = view.dims[1];
   pixels.height = view.dims[2];
@@ -248,11 +273,18 @@ void ModelHandle::attach(Environment& environment, std::unique_ptr<engine::Engin
   Napi::Object self = Value();
   self.Set("backend", ready.backend);
   self.Set("threads", ready.threads);
+  self.Set("preparesPixels", ready.preparesPixels);
+  preparesPixels_ = ready.preparesPixels;
 }
 
 engine::Engine& ModelHandle::engine() {
   if (!engine_) throw Error(ErrorKind::Disposed, "DISPOSED", "the model was disposed");
   return *engine_;
+}
+
+engine::Pixels ModelHandle::readPixels(const Reader& r) const {
+  if (!r.has("images")) return readValues(r);
+  return readHeld(r.value("images"), r.path() + ".images", preparesPixels_);
 }
 
 Napi::Value ModelHandle::load(const Napi::CallbackInfo& info) {

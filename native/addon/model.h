@@ -23,10 +23,12 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value dumpPlan(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   engine::Engine& engine();
+  engine::Pixels readPixels(const Reader& r) const;
   void attach(Environment& environment, std::unique_ptr<engine::Engine> engine, const engine::Engine::Ready& ready);
 
   Environment* environment_ = nullptr;
   std::unique_ptr<engine::Engine> engine_;
+  bool preparesPixels_ = false;
 };
 
 }  // namespace ved::addon

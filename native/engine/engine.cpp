@@ -108,7 +108,7 @@ void Engine::main(spec::ModelSpec spec, TensorTable table, std::function<void(Re
     onError(std::current_exception());
     return;
   }
-  onReady({model->backend().name(), model->backend().threads()});
+  onReady({model->backend().name(), model->backend().threads(), model->backend().preparesPixels()});
   for (;;) {
     std::deque<std::shared_ptr<GenerateRequest>> generates;
     std::deque<std::shared_ptr<ForwardRequest>> forwards;

@@ -14,6 +14,7 @@
 #include "decode/search.h"
 #include "engine/cache.h"
 #include "engine/model.h"
+#include "engine/pixels.h"
 
 namespace ved::engine {
 
@@ -77,6 +78,7 @@ class Engine {
   struct Ready {
     std::string backend;
     int threads = 0;
+    bool preparesPixels = false;  // takes images whose pixel values are still to be computed
   };
   // The model is loaded on the engine's own thread; onReady or onError is called once from there.
   Engine(spec::ModelSpec spec, TensorTable table, LoadOptions options, std::function<void(Ready)> onReady,

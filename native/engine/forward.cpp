@@ -49,12 +49,16 @@ std::vector<float> headsFirst(const std::vector<float>& in, const ForwardResult&
 void encodeImages(Model& model, const ForwardRequest& request, ForwardResult& result, ops::Buffer& states,
                   const std::atomic<bool>& stop) {
   const Pixels& pixels = request.pixels;
+  std::vector<ImageOf> images;
+  for (int64_t i = 0; i < pixels.batch; ++i) images.push_back({&pixels, i});
+  RunPixels values(model.backend());
   const size_t floats = static_cast<size_t>(result.batch * result.encoderTokens * model.spec().encoder.hiddenSize);
   states.reserve(floats);
   plan::Bindings b;
   b.stop = &stop;
   if (request.hiddenStates) b.taps = &result.encoderHidden;
-  model.encode(pixels.data.data(), pixels.batch, pixels.height, pixels.width, states.data(), b);
+  values.bind(images, b);
+  model.encode(pixels.batch, pixels.height, pixels.width, states.data(), b);
   result.states = states.toHost(floats);
 }
 

@@ -170,8 +170,7 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
   return tables_.front();
 }
 
-void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
-                   plan::Bindings bindings) {
+void Model::encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings) {
   bindings.grids = grids(height, width);
   const GridTables& tables = tablesFor(bindings.grids.front());
   bindings.batch = batch;
@@ -180,7 +179,6 @@ void Model::encode(const float* pixels, int64_t batch, int64_t height, int64_t w
   bindings.tokens = bindings.rows.front();
   bindings.height = height;
   bindings.width = width;
-  bindings.pixels = pixels;
   bindings.positions = tables.positions.empty() ? nullptr : tables.positions.data();
   bindings.angles = tables.angles.cosines.empty() ? nullptr : &tables.angles;
   bindings.layerPositions = tables.layerPositions.empty() ? nullptr : &tables.layerPositions;

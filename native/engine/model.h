@@ -22,12 +22,6 @@ struct LoadOptions {
   bool fuse = true;
 };
 
-// One image batch's pixels: [batch, channels, height, width].
-struct Pixels {
-  std::vector<float> data;
-  int64_t batch = 0, channels = 0, height = 0, width = 0;
-};
-
 class Model {
  public:
   Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
@@ -44,10 +38,9 @@ class Model {
   int64_t encoderTokens(int64_t height, int64_t width) const;
   // Images that one encode() should take.
   size_t imagesPerRun(int64_t height, int64_t width);
-  // Pixels and the arrays of bindings lie on the host, states, hidden states and logits in the backend's memory.
-  // pixels -> states [batch * encoderTokens, H]
-  void encode(const float* pixels, int64_t batch, int64_t height, int64_t width, float* states,
-              plan::Bindings bindings);
+  // The arrays of bindings lie on the host, states, hidden states and logits in the backend's memory.
+  // the pixels of `bindings` -> states [batch * encoderTokens, H]
+  void encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings);
   // states of `bindings.tokens` rows -> cross cache
   void fillCross(const float* states, const plan::Bindings& bindings);
   // one token per entry of the bindings -> hidden [tokens, H]

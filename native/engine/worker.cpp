@@ -19,6 +19,7 @@ Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& 
     : model_(model),
       maxBatch_(maxBatch),
       stop_(stop),
+      pixels_(model.backend()),
       states_(model.backend()),
       hidden_(model.backend()),
       lastHidden_(model.backend()),
@@ -140,23 +141,24 @@ void Engine::Worker::admit() {
 
 void Engine::Worker::encode(const std::vector<Item*>& items) {
   const Pixels& first = items.front()->call->request->pixels;
-  const int64_t imageFloats = first.channels * first.height * first.width;
   const int64_t tokens = items.front()->image->tokens;
   const int64_t batch = static_cast<int64_t>(items.size());
-  std::vector<float> pixels(static_cast<size_t>(batch * imageFloats));
+  std::vector<ImageOf> images;
   std::vector<int32_t> slots, positions;
-  for (size_t i = 0; i < items.size(); ++i) {
-    const float* source = items[i]->call->request->pixels.data.data() + items[i]->image->index * imageFloats;
-    std::copy_n(source, imageFloats, pixels.data() + static_cast<int64_t>(i) * imageFloats);
+  for (const Item* item : items) {
+    images.push_back({&item->call->request->pixels, item->image->index});
     for (int64_t t = 0; t < tokens; ++t) {
-      slots.push_back(items[i]->image->slot);
+      slots.push_back(item->image->slot);
       positions.push_back(static_cast<int32_t>(t));
     }
   }
   states_.reserve(static_cast<size_t>(batch * tokens * model_.spec().encoder.hiddenSize));
+  plan::Bindings encoding;
+  encoding.stop = &stop_;
+  pixels_.bind(images, encoding);
+  model_.encode(batch, first.height, first.width, states_.data(), encoding);
   plan::Bindings b;
   b.stop = &stop_;
-  model_.encode(pixels.data(), batch, first.height, first.width, states_.data(), b);
   b.tokens = batch * tokens;
   b.crossSlot = slots.data();
   b.crossPosition = positions.data();

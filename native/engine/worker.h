@@ -66,6 +66,7 @@ class Engine::Worker {
   std::deque<std::unique_ptr<Item>> pending_;
   std::vector<std::unique_ptr<Item>> active_;
   TokenBatch batch_;
+  RunPixels pixels_;
   ops::Buffer states_, hidden_, lastHidden_, logits_;
   // Of a backend whose memory is not the host's:
   Selection selection_;

@@ -11,11 +11,6 @@ std::string sizeText(std::int64_t width, std::int64_t height) {
   return std::to_string(width) + "x" + std::to_string(height);
 }
 
-/// Output (x, y) comes from input start + x * stepX + y * stepY, in pixels.
-struct Walk {
-  std::ptrdiff_t start, stepX, stepY;
-};
-
 template <std::size_t kChannels>
 void walkPixels(const Image& image, Image& out, Walk walk) {
   std::uint8_t* target = out.data.data();
@@ -28,9 +23,9 @@ void walkPixels(const Image& image, Image& out, Walk walk) {
   }
 }
 
-Image walked(const Image& image, bool swapSides, Walk walk) {
-  Image out = swapSides ? makeImage(image.height, image.width, image.channels)
-                        : makeImage(image.width, image.height, image.channels);
+Image walked(const Image& image, Walk walk) {
+  Image out = walk.swapSides ? makeImage(image.height, image.width, image.channels)
+                             : makeImage(image.width, image.height, image.channels);
   switch (image.channels) {
     case 1:
       walkPixels<1>(image, out, walk);
@@ -119,31 +114,36 @@ Image rotate90(const Image& image, int turns) {
   return orient(image, orientationOf[((turns % 4) + 4) % 4]);
 }
 
-Image orient(const Image& image, int orientation) {
-  const std::ptrdiff_t w = image.width;
-  const std::ptrdiff_t last = w * image.height - 1;
+Walk walkOf(int width, int height, int orientation) {
+  const std::ptrdiff_t w = width;
+  const std::ptrdiff_t last = w * height - 1;
   const std::ptrdiff_t bottom = last - w + 1;  // first pixel of the last row
   switch (orientation) {
     case 1:
-      return image;
+      return {0, 1, w, false};
     case 2:
-      return walked(image, false, {w - 1, -1, w});  // mirrored left to right
+      return {w - 1, -1, w, false};  // mirrored left to right
     case 3:
-      return walked(image, false, {last, -1, -w});  // half turn
+      return {last, -1, -w, false};  // half turn
     case 4:
-      return walked(image, false, {bottom, 1, -w});  // mirrored top to bottom
+      return {bottom, 1, -w, false};  // mirrored top to bottom
     case 5:
-      return walked(image, true, {0, w, 1});  // transposed
+      return {0, w, 1, true};  // transposed
     case 6:
-      return walked(image, true, {bottom, -w, 1});  // quarter turn clockwise
+      return {bottom, -w, 1, true};  // quarter turn clockwise
     case 7:
-      return walked(image, true, {last, -w, -1});  // transposed along the other diagonal
+      return {last, -w, -1, true};  // transposed along the other diagonal
     case 8:
-      return walked(image, true, {w - 1, w, -1});  // quarter turn anticlockwise
+      return {w - 1, w, -1, true};  // quarter turn anticlockwise
     default:
       break;
   }
   throw std::invalid_argument("orientation: expected 1 to 8, got " + std::to_string(orientation));
+}
+
+Image orient(const Image& image, int orientation) {
+  if (orientation == 1) return image;
+  return walked(image, walkOf(image.width, image.height, orientation));
 }
 
 }  // namespace ved::image

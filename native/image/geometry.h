@@ -28,6 +28,15 @@ Image padCentered(const Image& image, std::int64_t width, std::int64_t height, s
 /// Quarter turns clockwise; any whole number.
 Image rotate90(const Image& image, int turns);
 
+/// Output (x, y) of a turned image is input pixel start + x * stepX + y * stepY.
+struct Walk {
+  std::ptrdiff_t start, stepX, stepY;
+  bool swapSides;
+};
+
+/// What orient() does to an image of this size; std::invalid_argument for an orientation that does not exist.
+Walk walkOf(int width, int height, int orientation);
+
 /// Turns stored pixels upright by the EXIF orientation 1 to 8 (EXIF 2.32, 4.6.4 A), as ImageOps.exif_transpose does.
 Image orient(const Image& image, int orientation);
 

@@ -1,13 +1,12 @@
 #include "normalize.h"
 
-#include <array>
 #include <stdexcept>
 #include <string>
 
 namespace ved::image {
 namespace {
 
-using Table = std::array<float, 256>;
+constexpr std::size_t kLevels = 256;
 
 void checkCount(const char* what, std::size_t count, int channels) {
   if (count == static_cast<std::size_t>(channels)) return;
@@ -32,26 +31,27 @@ float torchvisionValue(const Normalization& by, std::size_t channel, std::size_t
   return centered / (static_cast<float>(by.std[channel]) * factor);
 }
 
-Table tabulate(const Normalization& by, std::size_t channel) {
-  const auto valueOf = by.arithmetic == Arithmetic::kTorchvision ? torchvisionValue : pillowValue;
-  Table table;
-  for (std::size_t level = 0; level < table.size(); ++level) table[level] = valueOf(by, channel, level);
-  return table;
-}
-
 }  // namespace
 
-Planes normalize(const Image& image, const Normalization& by) {
+std::vector<float> levelValues(const Normalization& by, int channels) {
   if (!by.mean.empty() || !by.std.empty()) {
-    checkCount("mean", by.mean.size(), image.channels);
-    checkCount("std", by.std.size(), image.channels);
+    checkCount("mean", by.mean.size(), channels);
+    checkCount("std", by.std.size(), channels);
   }
+  const auto valueOf = by.arithmetic == Arithmetic::kTorchvision ? torchvisionValue : pillowValue;
+  std::vector<float> values(static_cast<std::size_t>(channels) * kLevels);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = valueOf(by, i / kLevels, i % kLevels);
+  return values;
+}
+
+Planes normalize(const Image& image, const Normalization& by) {
+  const std::vector<float> values = levelValues(by, image.channels);
   Planes planes{image.channels, image.height, image.width, {}};
   planes.data.resize(image.data.size());
   const auto channels = static_cast<std::size_t>(image.channels);
   const std::size_t pixels = image.data.size() / channels;
   for (std::size_t c = 0; c < channels; ++c) {
-    const Table table = tabulate(by, c);
+    const float* table = values.data() + c * kLevels;
     const std::uint8_t* in = image.data.data() + c;
     float* out = planes.data.data() + c * pixels;
     for (std::size_t i = 0; i < pixels; ++i) out[i] = table[in[i * channels]];

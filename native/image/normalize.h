@@ -30,4 +30,8 @@ struct Normalization {
 /// float32(rescale). A level has one value per channel, so 256 values per channel are tabulated.
 Planes normalize(const Image& image, const Normalization& by);
 
+/// The value of every level of every channel, [channels, 256]. Throws std::invalid_argument where mean or std have
+/// another number of values.
+std::vector<float> levelValues(const Normalization& by, int channels);
+
 }  // namespace ved::image

@@ -24,7 +24,7 @@ std::vector<int> nearestIndices(int inSize, float begin, float end, int outSize)
   return indices;
 }
 
-void checkBox(const Image& image, Box box) {
+void checkBox(Extent image, Box box) {
   const bool ordered = box.left >= 0 && box.top >= 0 && box.right > box.left && box.bottom > box.top;
   const bool inside = box.right <= static_cast<float>(image.width) && box.bottom <= static_cast<float>(image.height);
   if (ordered && inside) return;
@@ -38,15 +38,32 @@ bool keepsAxis(int inSize, float begin, float end, int outSize) {
   return inSize == outSize && begin == 0.0F && end == static_cast<float>(inSize);
 }
 
-Image convolve(const Image& image, int width, int height, Kernel kernel, Box box) {
-  const bool rows = !keepsAxis(image.width, box.left, box.right, width);
-  const bool columns = !keepsAxis(image.height, box.top, box.bottom, height);
-  if (!rows && !columns) return image;
-  if (!columns) return alongRows(image, makeTaps(image.width, box.left, box.right, width, kernel));
-  const Taps down = makeTaps(image.height, box.top, box.bottom, height, kernel);
-  if (!rows) return alongColumns(image, down);
-  return alongColumns(alongRows(image, makeTaps(image.width, box.left, box.right, width, kernel)), down);
+using Passes = std::vector<ResizePass>;
+
+/// Rows first; an axis that keeps its size has no pass.
+void addConvolution(Passes& passes, Extent in, Extent out, Kernel kernel, Box box) {
+  if (!keepsAxis(in.width, box.left, box.right, out.width))
+    passes.push_back(RowsPass{makeTaps(in.width, box.left, box.right, out.width, kernel)});
+  if (!keepsAxis(in.height, box.top, box.bottom, out.height))
+    passes.push_back(ColumnsPass{makeTaps(in.height, box.top, box.bottom, out.height, kernel)});
 }
+
+void addBox(Passes& passes, Extent in, Extent out, Filter filter, Box box) {
+  checkBox(in, box);
+  if (filter == Filter::kNearest) {
+    passes.push_back(PickPass{nearestIndices(in.width, box.left, box.right, out.width),
+                              nearestIndices(in.height, box.top, box.bottom, out.height)});
+    return;
+  }
+  const Kernel kernel = kernelOf(filter);
+  const bool tall = in.height > std::int64_t{in.width} * 100 && out.height < in.height;
+  if (!tall) return addConvolution(passes, in, out, kernel, box);
+  const Extent between{in.width, out.height};
+  addConvolution(passes, in, between, kernel, {0.0F, box.top, static_cast<float>(in.width), box.bottom});
+  addConvolution(passes, between, out, kernel, {box.left, 0.0F, box.right, static_cast<float>(out.height)});
+}
+
+Box wholeBox(Extent image) { return {0.0F, 0.0F, static_cast<float>(image.width), static_cast<float>(image.height)}; }
 
 /// Pillow's whole factor for one axis: int(in / out / gap), at least 1.
 int gapFactor(int in, int out, double gap) {
@@ -100,9 +117,7 @@ Image pickPixels(const Image& image, const std::vector<int>& columns, const std:
 
 }  // namespace
 
-Box fullBox(const Image& image) {
-  return {0.0F, 0.0F, static_cast<float>(image.width), static_cast<float>(image.height)};
-}
+Box fullBox(const Image& image) { return wholeBox({image.width, image.height}); }
 
 Image reduce(const Image& image, int fx, int fy) {
   checkFactor("x", fx, image.width);
@@ -120,52 +135,93 @@ Image reduce(const Image& image, int fx, int fy) {
   return out;
 }
 
-Image resizeBox(const Image& image, int width, int height, Filter filter, Box box) {
-  checkedBytes(width, height, image.channels);
-  checkBox(image, box);
-  if (filter == Filter::kNearest) {
-    return pickPixels(image, nearestIndices(image.width, box.left, box.right, width),
-                      nearestIndices(image.height, box.top, box.bottom, height));
+Extent extentAfter(const ResizePass& pass, Extent in) {
+  if (const auto* reduced = std::get_if<ReducePass>(&pass)) {
+    const auto blocks = [](int side, int factor) {
+      return static_cast<int>((std::int64_t{side} + factor - 1) / factor);
+    };
+    return {blocks(in.width, reduced->fx), blocks(in.height, reduced->fy)};
   }
-  const Kernel kernel = kernelOf(filter);
-  const bool tall = image.height > std::int64_t{image.width} * 100 && height < image.height;
-  if (!tall) return convolve(image, width, height, kernel, box);
-  const Box down{0.0F, box.top, static_cast<float>(image.width), box.bottom};
-  const Box across{box.left, 0.0F, box.right, static_cast<float>(height)};
-  return convolve(convolve(image, image.width, height, kernel, down), width, height, kernel, across);
+  if (const auto* rows = std::get_if<RowsPass>(&pass)) return {static_cast<int>(rows->taps.first.size()), in.height};
+  if (const auto* columns = std::get_if<ColumnsPass>(&pass))
+    return {in.width, static_cast<int>(columns->taps.first.size())};
+  const auto& picked = std::get<PickPass>(pass);
+  return {static_cast<int>(picked.columns.size()), static_cast<int>(picked.rows.size())};
 }
 
-Image resize(const Image& image, int width, int height, Filter filter, double reducingGap) {
-  checkedBytes(width, height, image.channels);
+std::vector<ResizePass> resizePasses(Extent in, Extent out, Filter filter, double reducingGap) {
   if (reducingGap != 0.0 && !(reducingGap >= 1.0)) {
     throw std::invalid_argument("resize reducingGap: expected 0 (none) or at least 1, got " +
                                 std::to_string(reducingGap));
   }
-  if (image.width == width && image.height == height) return image;
-  if (reducingGap == 0.0 || filter == Filter::kNearest) return resizeBox(image, width, height, filter, fullBox(image));
-  const int fx = gapFactor(image.width, width, reducingGap);
-  const int fy = gapFactor(image.height, height, reducingGap);
-  if (fx == 1 && fy == 1) return resizeBox(image, width, height, filter, fullBox(image));
-  const Image reduced = reduce(image, fx, fy);
-  const Box box{0.0F, 0.0F, static_cast<float>(static_cast<double>(image.width) / fx),
-                static_cast<float>(static_cast<double>(image.height) / fy)};
-  return resizeBox(reduced, width, height, filter, box);
+  Passes passes;
+  if (in.width == out.width && in.height == out.height) return passes;
+  const bool gap = reducingGap != 0.0 && filter != Filter::kNearest;
+  const int fx = gap ? gapFactor(in.width, out.width, reducingGap) : 1;
+  const int fy = gap ? gapFactor(in.height, out.height, reducingGap) : 1;
+  if (fx == 1 && fy == 1) {
+    addBox(passes, in, out, filter, wholeBox(in));
+    return passes;
+  }
+  passes.push_back(ReducePass{fx, fy});
+  const Box box{0.0F, 0.0F, static_cast<float>(static_cast<double>(in.width) / fx),
+                static_cast<float>(static_cast<double>(in.height) / fy)};
+  addBox(passes, extentAfter(passes.front(), in), out, filter, box);
+  return passes;
 }
 
-Image resizeTorchvision(const Image& image, int width, int height, Filter filter) {
-  checkedBytes(width, height, image.channels);
+std::vector<ResizePass> torchvisionPasses(Extent in, Extent out, Filter filter) {
   if (filter == Filter::kBox || filter == Filter::kHamming) {
     throw std::invalid_argument(
         "resize filter: expected nearest, Lanczos, bilinear or bicubic in torchvision's form, got " +
         std::to_string(static_cast<int>(filter)));
   }
-  if (image.width == width && image.height == height) return image;
+  Passes passes;
+  if (in.width == out.width && in.height == out.height) return passes;
   if (filter == Filter::kNearest) {
-    return pickPixels(image, nearestExactIndices(image.width, width), nearestExactIndices(image.height, height));
+    passes.push_back(PickPass{nearestExactIndices(in.width, out.width), nearestExactIndices(in.height, out.height)});
+    return passes;
   }
   const Kernel kernel = kernelOf(filter);
-  const Image across = image.width == width ? image : alongRows(image, makeShortTaps(image.width, width, kernel));
-  return across.height == height ? across : alongColumns(across, makeShortTaps(image.height, height, kernel));
+  if (in.width != out.width) passes.push_back(RowsPass{makeShortTaps(in.width, out.width, kernel)});
+  if (in.height != out.height) passes.push_back(ColumnsPass{makeShortTaps(in.height, out.height, kernel)});
+  return passes;
+}
+
+namespace {
+
+struct RunPass {
+  const Image& image;
+  Image operator()(const ReducePass& pass) const { return reduce(image, pass.fx, pass.fy); }
+  Image operator()(const RowsPass& pass) const { return alongRows(image, pass.taps); }
+  Image operator()(const ColumnsPass& pass) const { return alongColumns(image, pass.taps); }
+  Image operator()(const PickPass& pass) const { return pickPixels(image, pass.columns, pass.rows); }
+};
+
+Image run(const Image& image, const Passes& passes) {
+  if (passes.empty()) return image;
+  Image out = std::visit(RunPass{image}, passes.front());
+  for (std::size_t i = 1; i < passes.size(); ++i) out = std::visit(RunPass{out}, passes[i]);
+  return out;
+}
+
+}  // namespace
+
+Image resizeBox(const Image& image, int width, int height, Filter filter, Box box) {
+  checkedBytes(width, height, image.channels);
+  Passes passes;
+  addBox(passes, {image.width, image.height}, {width, height}, filter, box);
+  return run(image, passes);
+}
+
+Image resize(const Image& image, int width, int height, Filter filter, double reducingGap) {
+  checkedBytes(width, height, image.channels);
+  return run(image, resizePasses({image.width, image.height}, {width, height}, filter, reducingGap));
+}
+
+Image resizeTorchvision(const Image& image, int width, int height, Filter filter) {
+  checkedBytes(width, height, image.channels);
+  return run(image, torchvisionPasses({image.width, image.height}, {width, height}, filter));
 }
 
 }  // namespace ved::image

@@ -2,8 +2,12 @@
 // (Pillow multiplies RGBA and LA by alpha first; here alpha is one more channel, as in Pillow's RGBX and CMYK.)
 #pragma once
 
+#include <variant>
+#include <vector>
+
 #include "filter.h"
 #include "image.h"
+#include "taps.h"
 
 namespace ved::image {
 
@@ -28,6 +32,32 @@ Image resize(const Image& image, int width, int height, Filter filter, double re
 /// AVX-512): Pillow's taps with 16-bit weights, rows first, rounding to 8 bits between; kNearest is nearest-exact. kBox
 /// and kHamming do not exist there and throw std::invalid_argument.
 Image resizeTorchvision(const Image& image, int width, int height, Filter filter);
+
+struct ReducePass {
+  int fx, fy;
+};
+struct RowsPass {
+  Taps taps;
+};
+struct ColumnsPass {
+  Taps taps;
+};
+/// Column and row of the input for every column and row of the output, -1 for none.
+struct PickPass {
+  std::vector<int> columns, rows;
+};
+using ResizePass = std::variant<ReducePass, RowsPass, ColumnsPass, PickPass>;
+
+struct Extent {
+  int width, height;
+};
+
+/// What resize() and resizeTorchvision() do, as passes over images of 1 to 4 channels; none where nothing changes.
+std::vector<ResizePass> resizePasses(Extent in, Extent out, Filter filter, double reducingGap = 0.0);
+std::vector<ResizePass> torchvisionPasses(Extent in, Extent out, Filter filter);
+
+/// The size after a pass.
+Extent extentAfter(const ResizePass& pass, Extent in);
 
 /// Image.reduce((fx, fy)): the rounded mean of each block, (sum + n / 2) * floor(2^24 / n) >> 24; blocks at the right
 /// and bottom edge may be smaller, n is their own pixel count.

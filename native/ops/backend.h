@@ -15,6 +15,7 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/pixels.h"
 #include "ops/select.h"
 
 namespace ved::ops {
@@ -107,6 +108,9 @@ class Backend {
   // The same where all arrays, the choices too, lie in the backend's memory; groups of no rows are passed over.
   virtual void selectInPlace(const SelectArgs&, const SelectDemand&) { lacks("selection of tokens"); }
   virtual void advanceRows(const AdvanceArgs&) { lacks("running ahead"); }
+  // Whether preparePixels() is there. Backends whose memory is the host's need not have it: native/image does the same.
+  virtual bool preparesPixels() const { return false; }
+  virtual void preparePixels(const PreparePixelsArgs&) { lacks("preparation of images"); }
 
  protected:
   [[noreturn]] void lacks(const char* what) const {

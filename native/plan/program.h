@@ -120,11 +120,12 @@ struct Bindings {
   int64_t streams = 0;                  // predicting streams that run beside the tokens' own
   const int32_t* firstOfRun = nullptr;  // with streams: the tokens of one sequence that run together
   const int32_t* lengthOfRun = nullptr;
-  RowCounts rows;                 // by RowKind; empty: tokens only
-  int64_t batch = 0;              // encoder: images
-  int64_t height = 0, width = 0;  // encoder: pixels
-  std::vector<Grid> grids;        // encoder: per stage
-  const float* pixels = nullptr;
+  RowCounts rows;                                                   // by RowKind; empty: tokens only
+  int64_t batch = 0;                                                // encoder: images
+  int64_t height = 0, width = 0;                                    // encoder: pixels
+  std::vector<Grid> grids;                                          // encoder: per stage
+  const float* pixels = nullptr;                                    // encoder
+  bool pixelsInPlace = false;                                       // they lie in the backend's memory
   const float* positions = nullptr;                                 // encoder: [tokensPerImage, H], or nullptr
   const std::vector<BiasTable>* biases = nullptr;                   // encoder: per layer, or nullptr
   const std::vector<std::vector<float>>* layerPositions = nullptr;  // encoder: per layer but the first, or nullptr

@@ -55,9 +55,10 @@ Bindings tokensFrom(const Bindings& bindings, int64_t first, int64_t count) {
 void Runner::stage(Bindings& b) {
   const size_t tokens = static_cast<size_t>(b.tokens) * sizeof(int32_t);
   const size_t pixels = static_cast<size_t>(b.batch * spec_.encoder.embedding.channels * b.height * b.width);
+  const float* none = nullptr;
   const size_t ancestry = b.ancestry ? static_cast<size_t>(b.ancestryRows * b.selfCache->capacity) : 0;
   const auto as = [](auto& pointer) { return reinterpret_cast<const void**>(&pointer); };
-  ops::StagedArray arrays[] = {{as(b.pixels), pixels * sizeof(float)},
+  ops::StagedArray arrays[] = {{as(b.pixelsInPlace ? none : b.pixels), pixels * sizeof(float)},
                                {as(b.ids), tokens},
                                {as(b.positionIds), tokens},
                                {as(b.row), tokens},

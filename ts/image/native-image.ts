@@ -53,8 +53,14 @@ export type NativeImageResult =
   | { readonly data: Float32Array; readonly dims: readonly [number, number, number] }
   | { readonly data: Uint8Array; readonly dims: readonly [number, number, number] };
 
-/** What native/addon/image.cpp exports. The pixels are copied before the call returns. */
+/** An image that the native side holds: its bytes and a program, or, where `prepared`, its values. */
 export interface NativeImage {
+  readonly dims: readonly [number, number, number]; // of the values: [channels, height, width]
+  readonly prepared: boolean;
+}
+
+/** What native/addon/image.cpp exports. The pixels are copied before the call returns. */
+interface NativeImageModule {
   processImage(
     data: Uint8Array,
     width: number,
@@ -62,6 +68,15 @@ export interface NativeImage {
     channels: number,
     steps: readonly ImageStep[],
   ): Promise<NativeImageResult>;
+  /** Steps that no device has, or that take more than `maxBytes`, run at once. */
+  holdImage(
+    data: Uint8Array,
+    width: number,
+    height: number,
+    channels: number,
+    steps: readonly ImageStep[],
+    maxBytes: number,
+  ): Promise<NativeImage>;
 }
 
 export interface Pixels {
@@ -73,7 +88,7 @@ export interface Pixels {
 
 /** Runs steps that end in bytes. `what` names the image in errors. */
 export async function runPixelSteps(pixels: Pixels, steps: readonly ImageStep[], what: string): Promise<Pixels> {
-  const { data, dims } = await run(pixels, steps, what);
+  const { data, dims } = await process(pixels, steps, what);
   return { data: data as Uint8Array, height: dims[0], width: dims[1], channels: dims[2] };
 }
 
@@ -83,14 +98,27 @@ export async function runPlaneSteps(
   steps: readonly ImageStep[],
   what: string,
 ): Promise<{ data: Float32Array; dims: readonly [number, number, number] }> {
-  const { data, dims } = await run(pixels, steps, what);
+  const { data, dims } = await process(pixels, steps, what);
   return { data: data as Float32Array, dims };
 }
 
-async function run(pixels: Pixels, steps: readonly ImageStep[], what: string): Promise<NativeImageResult> {
-  const native = loadNative() as unknown as NativeImage;
+/** Steps that end in `normalize`, left to a device where they need at most `maxBytes`. */
+export function holdSteps(
+  { data, width, height, channels }: Pixels,
+  steps: readonly ImageStep[],
+  what: string,
+  maxBytes: number,
+): Promise<NativeImage> {
+  return run((native) => native.holdImage(data, width, height, channels, steps, maxBytes), what);
+}
+
+function process({ data, width, height, channels }: Pixels, steps: readonly ImageStep[], what: string) {
+  return run((native) => native.processImage(data, width, height, channels, steps), what);
+}
+
+async function run<T>(call: (native: NativeImageModule) => Promise<T>, what: string): Promise<T> {
   try {
-    return await native.processImage(pixels.data, pixels.width, pixels.height, pixels.channels, steps);
+    return await call(loadNative() as unknown as NativeImageModule);
   } catch (error) {
     const message = `${what}: ${(error as Error).message}`;
     if ((error as { code?: string }).code === 'OUT_OF_MEMORY') {

@@ -5,7 +5,7 @@ import { OptionError } from '../errors';
 import { nearest } from '../names';
 import type { NativeForwardRequest, NativeTensor } from '../native/contract';
 import type { ModelSpec } from '../spec/model-spec';
-import { checkIdRows, checkPixels, checkTensor, shiftRight, type Tensor } from './inputs';
+import { checkIdRows, checkPixels, checkTensor, pixelsAsNative, shiftRight, type Tensor } from './inputs';
 
 export interface ForwardInputs {
   /** One of the two. */
@@ -77,7 +77,7 @@ export function forwardRequest(
   };
   if (pixelValues) {
     checkPixels(pixelValues, spec, sizes, inputs.interpolatePosEncoding ?? false);
-    request.pixelValues = asNative(pixelValues);
+    request.pixelValues = pixelsAsNative(pixelValues);
   } else if (states) {
     checkTensor(states, 3, 'encoderLastHiddenState');
     const width = spec.encoder.hiddenSize;
@@ -119,7 +119,7 @@ function decoderInputs(
   return { decoderInputIds, ...(mask && { decoderAttentionMask: mask }), ...(labels && { labels }) };
 }
 
-export function asNative(tensor: Tensor): NativeTensor {
+function asNative(tensor: Tensor): NativeTensor {
   return { data: tensor.data, dims: [...tensor.dims] };
 }
 

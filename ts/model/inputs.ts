@@ -2,7 +2,8 @@
 import type { ImageSizes } from '../arch/architecture';
 import type { VisionEncoderDecoderConfig } from '../arch/vision-encoder-decoder';
 import { ConfigError, ImageError, OptionError, UnsupportedError } from '../errors';
-import type { CudaReport, NativeLoadOptions } from '../native/contract';
+import { HeldPixels } from '../image/held';
+import type { CudaReport, NativeLoadOptions, NativePixels } from '../native/contract';
 import { imageMisfit } from '../spec/image-fit';
 import type { ModelSpec } from '../spec/model-spec';
 
@@ -127,7 +128,7 @@ export function nativeLoadOptions(options: LoadOptions, report: () => CudaReport
 /** Pixel values must fit the encoder: its channels, and its size unless it takes others. */
 export function checkPixels(pixels: Tensor, spec: ModelSpec, sizes: ImageSizes, interpolate: boolean): void {
   const { channels, imageHeight, imageWidth } = spec.encoder.embedding;
-  checkTensor(pixels, 4, 'pixelValues');
+  checkPixelTensor(pixels);
   const [, c, h, w] = pixels.dims as [number, number, number, number];
   if (c !== channels) throw new ImageError('WRONG_CHANNELS', `pixelValues: expected ${channels} channels, got ${c}`);
   if (h === imageHeight && w === imageWidth) return;
@@ -140,6 +141,24 @@ export function checkPixels(pixels: Tensor, spec: ModelSpec, sizes: ImageSizes, 
   }
   const misfit = imageMisfit(spec.encoder, h, w);
   if (misfit) throw new ImageError('WRONG_IMAGE_SIZE', `pixelValues: expected ${misfit}, got ${h}×${w} pixels`);
+}
+
+/** A [batch, channels, height, width] tensor, or images in its place. */
+export function checkPixelTensor(pixels: Tensor): void {
+  if (!(pixels instanceof HeldPixels)) checkTensor(pixels, 4, 'pixelValues');
+}
+
+export function pixelsAsNative(pixels: Tensor): NativePixels {
+  return pixels instanceof HeldPixels ? { images: pixels.images } : { data: pixels.data, dims: [...pixels.dims] };
+}
+
+/** Some images of a batch, in this order; an image may come more than once. */
+export function selectImages(pixels: Tensor, images: readonly number[]): Tensor {
+  if (pixels instanceof HeldPixels) return pixels.rows(images);
+  const size = pixels.data.length / (pixels.dims[0] ?? 1);
+  const data = new Float32Array(size * images.length);
+  images.forEach((image, to) => data.set(pixels.data.subarray(image * size, (image + 1) * size), to * size));
+  return { data, dims: [images.length, ...pixels.dims.slice(1)] };
 }
 
 export function checkTensor(tensor: Tensor, rank: number, name: string): void {

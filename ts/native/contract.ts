@@ -7,6 +7,9 @@ export interface NativeTensor {
   dims: number[];
 }
 
+/** Pixel values [batch, channels, height, width], or the images they come from (ts/image/held.ts). */
+export type NativePixels = NativeTensor | { readonly images: readonly object[] };
+
 export interface NativeLoadOptions {
   backend: 'cpu' | 'reference' | 'cuda';
   device?: number; // of 'cuda'
@@ -45,7 +48,7 @@ export interface NativeGenerateResult {
 }
 
 export interface NativeForwardRequest {
-  pixelValues?: NativeTensor;
+  pixelValues?: NativePixels;
   encoderStates?: NativeTensor;
   decoderInputIds: number[][];
   decoderAttentionMask?: number[][];
@@ -80,10 +83,12 @@ export interface NativeJob<T> {
 export interface NativeModel {
   readonly backend: string;
   readonly threads: number;
+  /** Takes images whose pixel values are still to be computed. */
+  readonly preparesPixels: boolean;
   forward(request: NativeForwardRequest): NativeJob<NativeForwardResult>;
   /** `prompts`: one per image. `onToken` streams the tokens of single-row searches as they come. */
   generate(
-    pixelValues: NativeTensor,
+    pixelValues: NativePixels,
     prompts: number[][],
     options: NativeGenerateOptions,
     onToken: ((event: NativeTokenEvent) => void) | undefined,
@@ -138,4 +143,5 @@ export interface NativeModule {
   cudaReport(): CudaReport;
   cpuFeatures(): { isas: string[]; best: string; hardwareThreads: number };
   processImage(...args: unknown[]): Promise<unknown>;
+  holdImage(...args: unknown[]): Promise<unknown>;
 }

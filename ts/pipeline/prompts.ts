@@ -1,6 +1,5 @@
 /** Prompts per image: rows of one generate call need prompts of one length, so images are grouped by it. */
 import { OptionError } from '../errors';
-import type { Tensor } from '../image/types';
 import type { Tokenizer } from '../text/tokenizer';
 
 /** The ids of each image's prompt. `images`: the places of these images in the caller's list of `count`. */
@@ -29,12 +28,4 @@ export function rowsByLength(prompts: readonly (readonly number[])[]): number[][
   const groups = new Map<number, number[]>();
   prompts.forEach((ids, row) => groups.set(ids.length, [...(groups.get(ids.length) ?? []), row]));
   return [...groups.values()];
-}
-
-/** Some rows of a [rows, …] tensor. */
-export function selectRows(tensor: Tensor, rows: readonly number[]): Tensor {
-  const size = tensor.data.length / (tensor.dims[0] ?? 1);
-  const data = new Float32Array(size * rows.length);
-  rows.forEach((row, to) => data.set(tensor.data.subarray(row * size, (row + 1) * size), to * size));
-  return { data, dims: [rows.length, ...tensor.dims.slice(1)] };
 }

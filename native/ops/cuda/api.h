@@ -13,6 +13,7 @@
 #include "ops/embedding.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/pixels.h"
 #include "ops/select.h"
 
 namespace ved::cuda {
@@ -119,6 +120,27 @@ struct SelectCall {
   ops::TokenChoice* out;
 };
 
+// One image on its way to pixel values. Pass i reads the source, or what pass i - 1 left, and writes areas[i % 2].
+struct PixelJob {
+  const uint8_t* source;
+  uint8_t* areas[2];
+  const PixelPass* passes;
+  const int32_t* words;
+  const float* levels;
+  float* planes;
+  PixelView view;
+  int32_t passCount, channels, width, height;
+};
+
+// One pass of all images that have so many, or, with kPlanes, the values of all.
+constexpr int32_t kPlanes = -1;
+struct PixelCall {
+  const PixelJob* jobs;
+  int64_t images;
+  int64_t outputs;  // of the image that has most
+  int32_t pass;
+};
+
 // Every pointer inside the argument structs is a device pointer. All work goes to the context's one stream, in order.
 struct Api {
   uint32_t abi, size;
@@ -180,6 +202,7 @@ struct Api {
   Status (*summarize)(Context* context, const SummaryCall* call);
   Status (*selectTokens)(Context* context, const SelectCall* call);
   Status (*advanceRows)(Context* context, const ops::AdvanceArgs* args);
+  Status (*preparePixels)(Context* context, const PixelCall* call);
 };
 
 constexpr uint64_t mixLayout(uint64_t hash, uint64_t value) { return (hash ^ value) * 0x100000001B3ull; }
@@ -196,6 +219,9 @@ constexpr uint64_t layoutFingerprint() {
                               sizeof(PackBlock),
                               sizeof(SummaryCall),
                               sizeof(SelectCall),
+                              sizeof(PixelJob),
+                              sizeof(PixelCall),
+                              sizeof(PixelPass),
                               sizeof(ops::SelectRules),
                               sizeof(ops::SelectRow),
                               sizeof(ops::TokenChoice),

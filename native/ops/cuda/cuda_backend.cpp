@@ -84,13 +84,14 @@ CudaBackend::~CudaBackend() {
   dropGraphs();
   for (auto& [host, copy] : constants_) api_.release(context_, copy.data);
   for (Block* block :
-       {&staged_, &upload_, &masks_, &summaries_, &rules_, &selection_, &processed_, &ranked_, &choices_})
+       {&staged_, &upload_, &masks_, &summaries_, &rules_, &selection_, &processed_, &ranked_, &choices_, &pixels_})
     if (block->data) api_.release(context_, block->data);
-  if (pinned_) api_.releaseHost(context_, pinned_);
   for (const Lane& lane : lanes_) {
     if (lane.host) api_.releaseHost(context_, lane.host);
     if (lane.event) api_.releaseEvent(context_, lane.event);
   }
+  for (Pinned* memory : {&pinned_, &pinnedPixels_})
+    if (memory->data) api_.releaseHost(context_, memory->data);
   api_.close(context_);
 }
 
@@ -132,9 +133,26 @@ void CudaBackend::upload(float* to, const float* from, size_t floats) {
   check(api_.upload(context_, to, from, floats * sizeof(float)));
 }
 
-void CudaBackend::download(float* to, const float* from, size_t floats) {
-  check(api_.download(context_, to, from, floats * sizeof(float)));
-  pinnedInFlight_ = false;
+void CudaBackend::download(float* to, const float* from, size_t floats) { readBack(to, from, floats * sizeof(float)); }
+
+// All that was launched before is over then.
+void CudaBackend::readBack(void* to, const void* from, size_t bytes) {
+  check(api_.download(context_, to, from, bytes));
+  pinned_.inFlight = pinnedPixels_.inFlight = false;
+}
+
+unsigned char* CudaBackend::writable(Pinned& memory, size_t bytes) {
+  if (memory.inFlight) {
+    check(api_.synchronize(context_));
+    pinned_.inFlight = pinnedPixels_.inFlight = false;
+  }
+  if (memory.bytes < bytes) {
+    if (memory.data) api_.releaseHost(context_, memory.data);
+    memory = {};
+    check(api_.allocateHost(context_, bytes, &memory.data));
+    memory.bytes = bytes;
+  }
+  return static_cast<unsigned char*>(memory.data);
 }
 
 void CudaBackend::copy(float* to, const float* from, size_t floats) {
@@ -166,14 +184,7 @@ void CudaBackend::stage(std::span<ops::StagedArray> arrays) {
   for (const ops::StagedArray& array : arrays) total += *array.pointer ? aligned(array.bytes) : 0;
   if (total == 0) return;
   auto* device = static_cast<unsigned char*>(grow(staged_, total));
-  if (pinnedInFlight_) check(api_.synchronize(context_));
-  if (pinnedBytes_ < total) {
-    if (pinned_) api_.releaseHost(context_, pinned_);
-    pinned_ = nullptr, pinnedBytes_ = 0;
-    check(api_.allocateHost(context_, total, &pinned_));
-    pinnedBytes_ = total;
-  }
-  auto* host = static_cast<unsigned char*>(pinned_);
+  unsigned char* host = writable(pinned_, total);
   size_t offset = 0;
   for (ops::StagedArray& array : arrays) {
     if (!*array.pointer) continue;
@@ -182,7 +193,7 @@ void CudaBackend::stage(std::span<ops::StagedArray> arrays) {
     offset += aligned(array.bytes);
   }
   check(api_.upload(context_, device, host, total));
-  pinnedInFlight_ = true;
+  pinned_.inFlight = true;
 }
 
 // --- graphs ---------------------------------------------------------------------------------------------------------
@@ -316,7 +327,7 @@ const uint8_t* const* CudaBackend::stageMasks(const ops::CachedAttentionArgs& a)
   if (stagedMasks_ == a.maskOfToken) return static_cast<const uint8_t* const*>(masks_.data);
   const std::ptrdiff_t offset =
       reinterpret_cast<const unsigned char*>(a.lengthOfToken) - static_cast<const unsigned char*>(staged_.data);
-  const auto* lengths = reinterpret_cast<const int32_t*>(static_cast<const unsigned char*>(pinned_) + offset);
+  const auto* lengths = reinterpret_cast<const int32_t*>(static_cast<const unsigned char*>(pinned_.data) + offset);
   auto* device = static_cast<unsigned char*>(grow(masks_, pointers + row * static_cast<size_t>(a.tokens)));
   std::vector<unsigned char> host(pointers + row * static_cast<size_t>(a.tokens));
   for (int64_t t = 0; t < a.tokens; ++t) {
@@ -378,8 +389,7 @@ void CudaBackend::summarize(const float* logits, int64_t ld, int64_t rows, int64
   const size_t bytes = static_cast<size_t>(rows) * sizeof(ops::RowSummary);
   const SummaryCall call{logits, ld, rows, vocab, static_cast<ops::RowSummary*>(grow(summaries_, bytes))};
   check(api_.summarize(context_, &call));
-  check(api_.download(context_, out, summaries_.data, bytes));
-  pinnedInFlight_ = false;
+  readBack(out, summaries_.data, bytes);
 }
 
 }  // namespace ved::cuda

@@ -74,6 +74,10 @@ class CudaBackend final : public ops::Backend {
   void selectTokens(const ops::SelectArgs& args) override;
   void selectInPlace(const ops::SelectArgs& args, const ops::SelectDemand& demand) override;
   void advanceRows(const ops::AdvanceArgs& args) override;
+  bool preparesPixels() const override { return true; }
+  void preparePixels(const ops::PreparePixelsArgs& args) override;
+  // Memory that one group of images may take, unless it is a single image. For tests.
+  void limitPixelBytes(size_t bytes) { pixelBytes_ = bytes; }
 
  private:
   friend class CudaWeight;
@@ -85,10 +89,20 @@ class CudaBackend final : public ops::Backend {
     size_t bytes = 0;
   };
   void* grow(Block& block, size_t bytes);
+  // Page-locked host memory that copies read while the host goes on.
+  struct Pinned {
+    void* data = nullptr;
+    size_t bytes = 0;
+    bool inFlight = false;
+  };
+  // At least so many bytes that no copy reads any more; waits for one that may.
+  unsigned char* writable(Pinned& memory, size_t bytes);
+  void readBack(void* to, const void* from, size_t bytes);
   // The device's copy of a host array that does not change while the model lives.
   const float* constant(const float* host, int64_t floats);
   ops::RelativeBias constant(const ops::RelativeBias& bias, int64_t heads);
   const uint8_t* const* stageMasks(const ops::CachedAttentionArgs& args);
+  void prepareGroup(std::span<const ops::PixelSource> images);
   void stageSelection(const ops::SelectArgs& args, SelectCall& call);
   void launchSelection(const ops::SelectArgs& args, SelectCall& call, bool edited);
   void dropGraphs() noexcept;
@@ -108,9 +122,10 @@ class CudaBackend final : public ops::Backend {
   Block rules_, selection_, processed_, ranked_, choices_;
   uint64_t rulesSerial_ = 0;
   std::vector<unsigned char> hostSelection_;
-  void* pinned_ = nullptr;  // host twin of staged_, same offsets
-  size_t pinnedBytes_ = 0;
-  bool pinnedInFlight_ = false;
+  Block pixels_;
+  size_t pixelBytes_ = size_t{256} << 20;
+  Pinned pinnedPixels_;
+  Pinned pinned_;                      // host twin of staged_, same offsets
   const void* stagedMasks_ = nullptr;  // host array that masks_ holds in this run
   struct Graph {
     std::vector<uint64_t> key;

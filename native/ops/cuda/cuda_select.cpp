@@ -40,8 +40,7 @@ void CudaBackend::selectTokens(const ops::SelectArgs& a) {
   const size_t outBytes = static_cast<size_t>(a.outCount) * sizeof(ops::TokenChoice);
   call.out = static_cast<ops::TokenChoice*>(grow(choices_, std::bit_ceil(outBytes)));
   launchSelection(a, call, edited);
-  check(api_.download(context_, a.out, choices_.data, outBytes));
-  pinnedInFlight_ = false;
+  readBack(a.out, choices_.data, outBytes);
 }
 
 void CudaBackend::selectInPlace(const ops::SelectArgs& a, const ops::SelectDemand& demand) {

@@ -19,5 +19,6 @@ void poolTokens(const PoolTokensArgs&);
 RowSummary summarize(const float* logits, int64_t vocab);
 void selectTokens(const SelectArgs&);
 void advanceRows(const AdvanceArgs&);
+void preparePixels(const PreparePixelsArgs&);
 
 }  // namespace ved::ops::reference

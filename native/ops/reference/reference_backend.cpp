@@ -151,6 +151,8 @@ class ReferenceBackend final : public Backend {
   void selectTokens(const SelectArgs& a) override { reference::selectTokens(a); }
   void selectInPlace(const SelectArgs& a, const SelectDemand&) override { reference::selectTokens(a); }
   void advanceRows(const AdvanceArgs& a) override { reference::advanceRows(a); }
+  bool preparesPixels() const override { return true; }
+  void preparePixels(const PreparePixelsArgs& a) override { reference::preparePixels(a); }
   void summarize(const float* logits, int64_t ld, int64_t rows, int64_t vocab, RowSummary* out) override {
     for (int64_t r = 0; r < rows; ++r) out[r] = reference::summarize(logits + r * ld, vocab);
   }

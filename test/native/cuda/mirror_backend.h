@@ -253,6 +253,14 @@ class MirrorBackend final : public ops::Backend {
     d.ancestry = m.arrayOut(a.ancestry, a.ancestryLines * a.capacity);
     device_->advanceRows(d);
   }
+  bool preparesPixels() const override { return device_->preparesPixels(); }
+  void preparePixels(const ops::PreparePixelsArgs& a) override {
+    Copies m(*device_);
+    std::vector<ops::PixelSource> images(a.images, a.images + a.count);
+    for (ops::PixelSource& image : images)
+      image.planes = m.out(image.planes, static_cast<int64_t>(image.program->planeValues()));
+    device_->preparePixels({images.data(), a.count});
+  }
 
  private:
   // The arrays of one op; results go back to the host when it is over.

@@ -36,9 +36,9 @@ std::unique_ptr<Call> listening() {
 std::unique_ptr<Call> makeCall(Random& random, const decode::Options& options, int64_t images) {
   auto call = listening();
   GenerateRequest& r = *call->request;
-  r.pixels = {std::vector<float>(static_cast<size_t>(images * TinyModel::kSide * TinyModel::kSide)), images, 1,
-              TinyModel::kSide, TinyModel::kSide};
-  random.fill(r.pixels.data.data(), r.pixels.data.size(), 2.0f);
+  std::vector<float> pixels(static_cast<size_t>(images * TinyModel::kSide * TinyModel::kSide));
+  random.fill(pixels.data(), pixels.size(), 2.0f);
+  r.pixels = {std::move(pixels), images, 1, TinyModel::kSide, TinyModel::kSide};
   r.prompts.assign(static_cast<size_t>(images), {static_cast<int32_t>(random.below(kVocab))});
   r.options = options;
   return call;

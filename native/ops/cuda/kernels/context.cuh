@@ -65,5 +65,6 @@ Status gate(Context&, const ops::GateArgs&);
 Status summarize(Context&, const SummaryCall&);
 Status selectTokens(Context&, const SelectCall&);
 Status advanceRows(Context&, const ops::AdvanceArgs&);
+Status preparePixels(Context&, const PixelCall&);
 
 }  // namespace ved::cuda

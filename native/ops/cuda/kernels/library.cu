@@ -270,6 +270,7 @@ const Api kApi = {
     entry<SummaryCall, summarize>,
     entry<SelectCall, selectTokens>,
     entry<ops::AdvanceArgs, advanceRows>,
+    entry<PixelCall, preparePixels>,
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
-// kernels_bench [threads] [isa[-base]] [float32|bfloat16|int8] [encoder|decode]: the shapes of ViT-B/16 encoders and
-// GPT-2-small-like decode steps. -base: without the extensions this processor has beyond the set. Columns: median and
-// best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds, or GB/s of reading).
+// kernels_bench [threads] [isa[-base]] [float32|bfloat16|int8] [encoder|decode|attention]: the shapes of ViT-B/16
+// encoders and GPT-2-small-like decode steps. -base: without the extensions this processor has beyond the set. Columns:
+// median and best; the shares are of a ceiling measured just before the line (GFLOP/s of multiply-adds, or GB/s of
+// reading).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "ceilings.h"
+#include "core/aligned.h"
 #include "ops/backend.h"
 
 namespace {
@@ -101,19 +103,28 @@ void encoderAttention(const Bench& b, int64_t tokens) {
   line("encoder attention T " + std::to_string(tokens), t, 4.0 * tokens * tokens * width, b.operations(), "GFLOP/s");
 }
 
+// Caches in the type a decoder of this type has, rotated as the weights are: every token has an image of its own.
 void cachedAttention(const Bench& b, int64_t tokens, int64_t length) {
   const int64_t heads = 12, headDim = 64, width = heads * headDim;
-  const std::vector<float> q = randomFloats(tokens * width), keys = randomFloats(tokens * length * width);
-  const std::vector<float>& values = keys;
+  const CacheType cacheType = b.type == ComputeType::Float32 ? CacheType::Float32 : CacheType::BFloat16;
+  const int64_t bytes = 2 * length * width * cacheElementBytes(cacheType);  // of a token's keys and values
+  const int64_t slots = std::max(tokens, (int64_t{192} << 20) / bytes / tokens * tokens);
+  const AlignedFloats keys(static_cast<size_t>(slots * bytes / 8)), values(static_cast<size_t>(slots * bytes / 8));
+  std::memset(const_cast<float*>(keys.data()), 0x3c, keys.size() * sizeof(float));
+  std::memset(const_cast<float*>(values.data()), 0x3c, values.size() * sizeof(float));
+  const std::vector<float> q = randomFloats(tokens * width);
   std::vector<float> out(q.size());
-  std::vector<int32_t> slot, lengths(static_cast<size_t>(tokens), static_cast<int32_t>(length));
-  for (int64_t t = 0; t < tokens; ++t) slot.push_back(static_cast<int32_t>(t));
+  std::vector<int32_t> slot(static_cast<size_t>(tokens)), lengths(slot.size(), static_cast<int32_t>(length));
+  int64_t next = 0;
   const Times t = measure([&] {
-    b.backend.cachedAttention({q.data(), width, keys.data(), values.data(), length, out.data(), width, tokens, heads,
-                               headDim, 0.125f, slot.data(), lengths.data(), nullptr});
+    for (int32_t& s : slot) s = static_cast<int32_t>(next++ % slots);
+    CachedAttentionArgs a{q.data(), width, keys.data(), values.data(), length,      out.data(),     width,
+                          tokens,   heads, headDim,     0.125f,        slot.data(), lengths.data(), nullptr};
+    a.cacheType = cacheType;
+    b.backend.cachedAttention(a);
   });
-  line("cached attention " + std::to_string(tokens) + " x " + std::to_string(length), t, 8.0 * tokens * length * width,
-       b.ceilings.gbytes(), "GB/s   ");
+  line("cached attention " + std::to_string(tokens) + " x " + std::to_string(length), t,
+       static_cast<double>(tokens * bytes), b.ceilings.gbytes(), "GB/s   ");
 }
 
 void rowOps(const Bench& b) {
@@ -155,7 +166,7 @@ int main(int argc, char** argv) {
               computeTypeName(b.type), threads, b.operations(), ceilings.gbytes());
   const std::string part = argc > 4 ? argv[4] : "";
   for (const int64_t m : {197, 577}) {
-    if (part == "decode") break;
+    if (part == "decode" || part == "attention") break;
     encoderLinear(b, m, 768, 768, Activation::Identity, true);
     encoderLinear(b, m, 768, 2304, Activation::Identity, false);
     encoderLinear(b, m, 768, 3072, Activation::Gelu, false);
@@ -163,14 +174,17 @@ int main(int argc, char** argv) {
     encoderAttention(b, m);
   }
   for (const int64_t m : {1, 4, 8, 16, 40}) {
-    if (part == "encoder") break;
+    if (part == "encoder" || part == "attention") break;
     decodeLinear(b, m, 768, 768);
     decodeLinear(b, m, 768, 3072);
     decodeLinear(b, m, 3072, 768);
     decodeLinear(b, m, 768, 50257);
   }
-  cachedAttention(b, 1, 197);
-  cachedAttention(b, 4, 577);
+  for (const int64_t m : {1, 8}) {
+    if (part == "encoder" || part == "decode") break;
+    cachedAttention(b, m, 197);
+    cachedAttention(b, m, 577);
+  }
   rowOps(b);
   return 0;
 }

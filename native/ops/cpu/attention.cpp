@@ -168,25 +168,32 @@ void CpuBackend::cachedAttention(const CachedAttentionArgs& a) {
   constexpr int64_t kWorthWaking = 32 * 1024;
   if (a.tokens <= 0 || a.heads <= 0) return;
   int64_t positions = 0;
-  for (int64_t t = 0; t < a.tokens; ++t) positions += a.lengthOfToken[t];
+  // Tokens that read the same keys take turns at a head; otherwise the heads of a token follow, as its keys do.
+  bool shared = a.slots != nullptr;
+  for (int64_t t = 0; t < a.tokens; ++t) {
+    positions += a.lengthOfToken[t];
+    shared |= t > 0 && a.slotOfToken[t] == a.slotOfToken[t - 1];
+  }
   const int64_t pairs = a.tokens * a.heads;
   const bool small = 2 * positions * a.heads * a.headDim < kWorthWaking;
   const int64_t chunks = small ? 1 : std::min<int64_t>(pairs, 8 * threads());
   pool_.parallelFor(chunks, [&](int64_t c, int worker) {
     float* scores = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(a.capacity));
-    for (int64_t i = pairs * c / chunks; i < pairs * (c + 1) / chunks; ++i)
-      kernels_->cachedAttention(a, i % a.tokens, i / a.tokens, scores);  // tokens of one image share a head's cache
+    for (int64_t i = pairs * c / chunks; i < pairs * (c + 1) / chunks; ++i) {
+      const int64_t token = shared ? i % a.tokens : i / a.heads, head = shared ? i / a.tokens : i % a.heads;
+      kernels_->cachedAttention(a, token, head, scores);
+    }
   });
 }
 
 void CpuBackend::writeCache(const WriteCacheArgs& a) {
-  const size_t bytes = static_cast<size_t>(a.headDim) * sizeof(float);
   const auto copy = [&](const float* from, void* base, int64_t to) {
     if (a.cacheType == CacheType::Float32) {
-      std::memcpy(static_cast<float*>(base) + to, from, bytes);
+      std::memcpy(static_cast<float*>(base) + to, from, static_cast<size_t>(a.headDim) * sizeof(float));
       return;
     }
     auto* out = static_cast<uint16_t*>(base) + to;
+    if (a.headDim % 2 == 0) return kernels_->weights.roundPairs(from, a.headDim, reinterpret_cast<uint32_t*>(out));
     for (int64_t d = 0; d < a.headDim; ++d) out[d] = bfloat16Bits(from[d]);
   };
   forRows(a.tokens, 4 * a.heads * a.headDim, [&](int64_t first, int64_t last) {

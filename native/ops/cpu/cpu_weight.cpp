@@ -28,7 +28,8 @@ float inverseScale(float magnitude) {
 
 }  // namespace
 
-CpuWeight::CpuWeight(const KernelTable& kernels, int64_t inSize, int64_t outSize, bool withBias, ComputeType kind)
+CpuWeight::CpuWeight(const KernelTable& kernels, Arena& arena, int64_t inSize, int64_t outSize, bool withBias,
+                     ComputeType kind)
     : kernels_(&kernels),
       gemm_(&kernels.gemm(kind)),
       units_(gemm_->units(inSize)),
@@ -38,7 +39,7 @@ CpuWeight::CpuWeight(const KernelTable& kernels, int64_t inSize, int64_t outSize
   hasBias = withBias;
   type = kind;
   // Panels are first touched by the thread that packs them. Only what no block covers is written here.
-  panels_ = AlignedFloats(static_cast<size_t>(panelCount_ * panelUnits() + kPackSlack));
+  panels_ = arena.take(static_cast<size_t>(panelCount_ * panelUnits() + kPackSlack));
   const int64_t width = kernels.panelWidth, padded = panelCount_ * width;
   if (out % width) std::memset(panel(panelCount_ - 1), 0, static_cast<size_t>(panelUnits()) * sizeof(float));
   if (in % gemm_->unit)

@@ -3,14 +3,15 @@
 #pragma once
 #include <vector>
 
-#include "core/aligned.h"
+#include "core/arena.h"
 #include "ops/cpu/kernel_table.h"
 
 namespace ved::ops::cpu {
 
 class CpuWeight final : public LinearWeight {
  public:
-  CpuWeight(const KernelTable& kernels, int64_t in, int64_t out, bool hasBias, ComputeType type);
+  // The panels lie in the arena.
+  CpuWeight(const KernelTable& kernels, Arena& arena, int64_t in, int64_t out, bool hasBias, ComputeType type);
   size_t bytes() const override;
   void setBlock(int64_t outBegin, int64_t outCount, int64_t inBegin, int64_t inCount, const float* data,
                 int64_t outStride, int64_t inStride) override;
@@ -47,7 +48,7 @@ class CpuWeight final : public LinearWeight {
   const GemmKernels* gemm_;
   int64_t units_;
   int64_t panelCount_;
-  AlignedFloats panels_;  // as 4-byte units
+  ArenaFloats panels_;  // as 4-byte units
   AlignedFloats bias_, scale_;
   std::vector<int32_t> offset_;
   std::vector<float> magnitude_;  // int8 until it is sealed: largest |W[n, :]|, negative while unknown

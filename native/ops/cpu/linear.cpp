@@ -94,7 +94,7 @@ struct Task {
 }  // namespace
 
 std::unique_ptr<LinearWeight> CpuBackend::makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) {
-  return std::make_unique<CpuWeight>(*kernels_, in, out, hasBias, type);
+  return std::make_unique<CpuWeight>(*kernels_, weights_, in, out, hasBias, type);
 }
 
 const float* CpuBackend::biasOf(const LinearWeight& weight) const {

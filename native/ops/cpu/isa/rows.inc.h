@@ -87,12 +87,6 @@ void softmaxRow(float* s, int64_t n, float scale) {
              [&](int64_t i, int64_t lanes) { storeLanes(Vec::mul(loadLanes(s + i, lanes), inverse), s + i, lanes); });
 }
 
-inline int64_t cacheOffset(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t position) {
-  const int64_t named = a.slotOfToken[token];
-  const int64_t slot = a.slots ? a.slots[named * a.capacity + position] : named;
-  return ((slot * a.heads + head) * a.capacity + position) * a.headDim;
-}
-
 // Elements of a cache, widened.
 struct CacheFloat32 {
   using Element = float;
@@ -103,18 +97,53 @@ struct CacheBf16 {
   static Vec load(const Element* p, int64_t n) { return Vec::loadBf16(p, n); }
 };
 
+// Keys or values of one head by position: those of one slot, or of the slots that the ancestry table names.
+template <class Cache>
+struct CacheRows {
+  using Element = typename Cache::Element;
+  // Rows that are read soon. Blocks of a head are too short for processors to find out by themselves.
+  static constexpr int64_t kAheadBytes = 4096;
+
+  const Element* base;
+  const int32_t* slots;  // by position, or nullptr
+  int64_t slotStride, headDim;
+
+  CacheRows(const CachedAttentionArgs& a, const void* cache, int64_t token, int64_t head)
+      : base(static_cast<const Element*>(cache) + head * a.capacity * a.headDim),
+        slots(a.slots ? a.slots + a.slotOfToken[token] * a.capacity : nullptr),
+        slotStride(a.heads * a.capacity * a.headDim),
+        headDim(a.headDim) {
+    if (!slots) base += a.slotOfToken[token] * slotStride;
+  }
+  const Element* at(int64_t position) const {
+    const Element* row = base + position * headDim;
+    return slots ? row + slots[position] * slotStride : row;
+  }
+  int64_t ahead() const { return kAheadBytes / (headDim * static_cast<int64_t>(sizeof(Element))) + 1; }
+  void fetch(int64_t position, int64_t first, int64_t count) const {
+    const Element* row = at(position);
+    for (int64_t i = first; i < first + count; i += 64 / static_cast<int64_t>(sizeof(Element)))
+      Vec::prefetch(reinterpret_cast<const float*>(row + i));
+  }
+};
+
 // scores[p] = scale * q . key[p]; four positions at a time share the sums across lanes.
 template <class Cache>
 void cacheScores(const CachedAttentionArgs& a, int64_t token, int64_t head, const uint8_t* mask, float* scores) {
   const float* q = a.q + token * a.ldq + head * a.headDim;
-  const auto* keys = static_cast<const typename Cache::Element*>(a.keys);
-  const int64_t length = a.lengthOfToken[token];
+  const CacheRows<Cache> keys(a, a.keys, token, head), values(a, a.values, token, head);
+  const int64_t length = a.lengthOfToken[token], ahead = keys.ahead();
   for (int64_t first = 0; first < length; first += 4) {
     const int64_t count = length - first < 4 ? length - first : 4;
     Vec sum[4] = {Vec::zero(), Vec::zero(), Vec::zero(), Vec::zero()};
     for (int64_t i = 0; i < count; ++i) {
+      const int64_t next = first + i + ahead;  // the values follow the keys
+      if (next < length)
+        keys.fetch(next, 0, a.headDim);
+      else if (next < 2 * length)
+        values.fetch(next - length, 0, a.headDim);
       if (mask && !mask[first + i]) continue;  // what lies there may be anything
-      const auto* key = keys + cacheOffset(a, token, head, first + i);
+      const auto* key = keys.at(first + i);
       forVectors(a.headDim, [&](int64_t d, int64_t lanes) {
         sum[i] = Vec::fma(loadLanes(q + d, lanes), Cache::load(key + d, lanes), sum[i]);
       });
@@ -129,11 +158,14 @@ void cacheScores(const CachedAttentionArgs& a, int64_t token, int64_t head, cons
 template <class Cache, int V>
 void mixValues(const CachedAttentionArgs& a, int64_t token, int64_t head, int64_t d, const float* weights,
                const uint8_t* mask, float* out) {
+  const CacheRows<Cache> values(a, a.values, token, head);
+  const int64_t length = a.lengthOfToken[token], ahead = values.ahead();
   Vec acc[V];
   for (int j = 0; j < V; ++j) acc[j] = Vec::zero();
-  for (int64_t p = 0; p < a.lengthOfToken[token]; ++p) {
+  for (int64_t p = 0; p < length; ++p) {
+    if (p + ahead < length) values.fetch(p + ahead, d, V * Vec::kWidth);
     if (mask && !mask[p]) continue;
-    const auto* value = static_cast<const typename Cache::Element*>(a.values) + cacheOffset(a, token, head, p) + d;
+    const auto* value = values.at(p) + d;
     const Vec w = Vec::set1(weights[p]);
     for (int j = 0; j < V; ++j) {
       const int64_t left = a.headDim - d - j * Vec::kWidth;

@@ -93,8 +93,10 @@ test('memory() grows once, with the first call', (t) =>
       t.is(before.cacheBytes, 0);
       await model.generate(images(4), EVERY_STEP);
       const after = model.memory();
-      // Two layers, keys and values: 24 wide, 6 rows, of 23 positions of its own and 17 of the encoder.
-      t.is(after.cacheBytes, 2 * 2 * 4 * 24 * 6 * (23 + 17));
+      // Two layers, keys and values: 24 wide, 6 rows, of 23 positions of its own and 17 of the encoder. A device has two
+      // rows more, for what fills up its batches.
+      const spare = process.env['VED_TEST_DEVICE'] ? 2 : 0;
+      t.is(after.cacheBytes, 2 * 2 * 4 * 24 * ((6 + spare) * 23 + 6 * 17));
       t.true(after.workspaceBytes > 0);
       for (let i = 0; i < 5; i++) await model.generate(images(4), EVERY_STEP);
       t.deepEqual(model.memory(), after);

@@ -133,6 +133,14 @@ decode::Options greedy(int32_t maxLength, int32_t beams = 1) {
   return options;
 }
 
+// A fifth of all tokens ends a row.
+void addStopStrings(decode::Options& options) {
+  std::vector<std::string> text;
+  for (int64_t id = 0; id < kVocab; ++id) text.push_back(std::string(1, static_cast<char>('a' + id % 5)));
+  options.stopStrings = {"c"};
+  options.tokenText = std::make_shared<const std::vector<std::string>>(std::move(text));
+}
+
 // Calls that come, and are cancelled, at any time.
 void traffic(Machine& machine, uint64_t seed) {
   Random random(seed);
@@ -143,11 +151,7 @@ void traffic(Machine& machine, uint64_t seed) {
   std::vector<Planned> calls;
   for (int64_t n = 2 + random.below(3); n > 0; --n) {
     decode::Options options = makeOptions(random, kVocab);
-    if (random.below(3) == 0) {
-      options.stopStrings = {"ab", "c"};
-      options.tokenText =
-          std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"a", "b", "c", "d", "e"});
-    }
+    if (random.below(3) == 0) addStopStrings(options);
     if (random.below(6) == 0) options.outputScores = true;  // only the host can do it
     const auto call = makeCall(random, options, 1 + random.below(3));
     calls.push_back({machine.alone(*call), again(*call), random.below(8), random.below(4) ? 1000 : random.below(12)});
@@ -186,6 +190,35 @@ VED_TEST(run_ahead_returns_what_single_steps_return) {
   Machine machine(1);
   for (uint64_t seed = 0; seed < 6; ++seed) traffic(machine, seed);
   CHECK(CountingApi::calls().fetches > 20);
+}
+
+// Candidates that end by what the device knows nothing of: the host's rows are others than the device went on with.
+VED_TEST(run_ahead_follows_stop_strings) {
+  Machine machine(7);
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Random random(seed);
+    decode::Options options = greedy(14, 3);
+    addStopStrings(options);
+    options.lengthPenalty = 2;
+    options.earlyStopping = decode::EarlyStopping::Never;
+    const auto call = makeCall(random, options, 1), want = machine.alone(*call), got = again(*call);
+    machine.run(*got);
+    CHECK(sameResult(*got, *want));
+  }
+}
+
+// The newcomer fits into the recording's rows, so that nothing but its coming ends the steps under way.
+VED_TEST(run_ahead_makes_way_for_a_new_call) {
+  Machine machine(6);
+  Random random(3);
+  const auto longer = makeCall(random, greedy(24), 3), shorter = makeCall(random, greedy(6), 1);
+  machine.worker().submit(longer->request);
+  for (int i = 0; i < 5; ++i) machine.round();
+  machine.worker().submit(shorter->request);
+  for (int i = 0; i < 10; ++i) machine.round();
+  CHECK(shorter->done && !longer->done);
+  while (!machine.worker().idle()) machine.round();
+  CHECK(longer->done);
 }
 
 // Ten tokens more cost ten launches of one recording and ten waits for their choices, and nothing else at all.

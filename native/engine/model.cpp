@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "plan/micro_batch.h"
 
 namespace ved::engine {
 namespace {
@@ -40,13 +39,15 @@ Model::Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& 
              const std::function<bool()>& keepGoing, std::unique_ptr<ops::Backend> backend)
     : spec_(std::move(spec)),
       backend_(std::move(backend)),
+      beside_(backend_->beside()),
       weights_(plan::loadWeights(spec_, table, *backend_, options.type, options.fuse && backend_->fusesEpilogues(),
                                  keepGoing)),
       encode_(plan::lowerEncoder(spec_.encoder, weights_)),
       cross_(plan::lowerCross(spec_, weights_)),
       decode_(plan::lowerDecoder(spec_.decoder, weights_)),
       head_(plan::lowerHead(spec_.decoder, weights_)),
-      runner_(*backend_, spec_, weights_) {
+      runner_(*backend_, spec_, weights_),
+      besideRunner_(beside_ ? std::make_unique<plan::Runner>(*beside_, spec_, weights_) : nullptr) {
   if (!options.fuse || !backend_->fusesEpilogues()) return;
   const Element operands = backend_->storesOperands(options.type);
   for (plan::Program* program : {&encode_, &cross_, &decode_, &head_}) {
@@ -92,14 +93,32 @@ plan::RowCounts Model::encoderRows(const std::vector<plan::Grid>& grids) const {
 size_t Model::imagesPerRun(int64_t height, int64_t width) {
   if (backend_->multiprocessors() == 0) return kHostImages;
   if (runSize_.height == height && runSize_.width == width) return runSize_.images;
+  const auto images = plan::imagesPerRun(encoderProducts(height, width), backend_->multiprocessors());
+  runSize_ = {height, width, static_cast<size_t>(images)};
+  return runSize_.images;
+}
+
+std::vector<plan::ImageProduct> Model::encoderProducts(int64_t height, int64_t width) const {
   const plan::RowCounts rows = encoderRows(grids(height, width));
   std::vector<plan::ImageProduct> products;
   for (const plan::Op& op : encode_.ops)
     if (op.kind == plan::OpKind::Linear)
       products.push_back(
           {rows[static_cast<size_t>(encode_.values[static_cast<size_t>(op.out)].rows)], op.weight->in, op.weight->out});
-  runSize_ = {height, width, static_cast<size_t>(plan::imagesPerRun(products, backend_->multiprocessors()))};
-  return runSize_.images;
+  return products;
+}
+
+int64_t Model::stepsBeside(int64_t height, int64_t width, size_t images, size_t decoded) {
+  double bytes = 0;
+  for (const plan::Program* program : {&decode_, &head_})
+    for (const plan::Op& op : program->ops)
+      if (op.kind == plan::OpKind::Linear) bytes += static_cast<double>(op.weight->bytes());
+  double cached = 0;  // of one token of an image
+  for (const int64_t inner : crossWidths())
+    cached += static_cast<double>(2 * inner * ops::cacheElementBytes(cacheType()));
+  bytes += cached * static_cast<double>(encoderTokens(height, width)) * static_cast<double>(decoded);
+  return plan::stepsBeside(encoderProducts(height, width), static_cast<int64_t>(images), bytes,
+                           weights_.type != ComputeType::Float32);
 }
 
 const plan::Program& Model::placed(const plan::Program& base, const plan::RowCounts& rows) {
@@ -116,10 +135,25 @@ const plan::Program& Model::placed(const plan::Program& base, const plan::RowCou
   return plans_.front().program;
 }
 
-void Model::run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings) {
+void Model::run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings, Order order) {
   const plan::Program& program = placed(base, rows);
+  plan::Runner& runner = order == Order::Beside && besideRunner_ ? *besideRunner_ : runner_;
   trace_.run(base.name.c_str(), bindings.tokens, backend_->name(), backend_->threads(),
-             [&] { runner_.run(program, bindings); });
+             [&] { runner.run(program, bindings); });
+}
+
+void Model::forgetTables(const GridTables& tables) {
+  for (ops::Backend* backend : {backend_.get(), beside_.get()}) {
+    if (!backend) continue;
+    backend->forget(tables.positions.data());
+    backend->forget(tables.angles.cosines.data());
+    backend->forget(tables.angles.sines.data());
+    for (const std::vector<float>& positions : tables.layerPositions) backend->forget(positions.data());
+    for (const plan::BiasTable& bias : tables.biases) {
+      backend->forget(bias.table.data());
+      backend->forget(bias.classes.data());
+    }
+  }
 }
 
 const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
@@ -156,21 +190,13 @@ const Model::GridTables& Model::tablesFor(const plan::Grid& grid) {
     }
   tables_.push_front(std::move(tables));
   if (tables_.size() > kGridLimit) {
-    const GridTables& dropped = tables_.back();
-    backend_->forget(dropped.positions.data());
-    backend_->forget(dropped.angles.cosines.data());
-    backend_->forget(dropped.angles.sines.data());
-    for (const std::vector<float>& positions : dropped.layerPositions) backend_->forget(positions.data());
-    for (const plan::BiasTable& bias : dropped.biases) {
-      backend_->forget(bias.table.data());
-      backend_->forget(bias.classes.data());
-    }
+    forgetTables(tables_.back());
     tables_.pop_back();
   }
   return tables_.front();
 }
 
-void Model::encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings) {
+void Model::encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings, Order order) {
   bindings.grids = grids(height, width);
   const GridTables& tables = tablesFor(bindings.grids.front());
   bindings.batch = batch;
@@ -184,13 +210,13 @@ void Model::encode(int64_t batch, int64_t height, int64_t width, float* states, 
   bindings.layerPositions = tables.layerPositions.empty() ? nullptr : &tables.layerPositions;
   bindings.biases = tables.biases.empty() ? nullptr : &tables.biases;
   bindings.output = states;
-  run(encode_, bindings.rows, bindings);
+  run(encode_, bindings.rows, bindings, order);
 }
 
-void Model::fillCross(const float* states, const plan::Bindings& bindings) {
+void Model::fillCross(const float* states, const plan::Bindings& bindings, Order order) {
   plan::Bindings b = bindings;
   b.input = states;
-  run(cross_, {bucket(b.tokens)}, b);
+  run(cross_, {bucket(b.tokens)}, b, order);
 }
 
 void Model::decode(float* hidden, plan::Bindings bindings) {

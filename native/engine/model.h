@@ -9,6 +9,7 @@
 
 #include "core/trace.h"
 #include "plan/lower.h"
+#include "plan/micro_batch.h"
 
 namespace ved::engine {
 
@@ -22,6 +23,9 @@ struct LoadOptions {
   bool fuse = true;
 };
 
+// How an encoder run lies to decode steps: among them, or beside them where the backend has a second stream.
+enum class Order { Among, Beside };
+
 class Model {
  public:
   Model(spec::ModelSpec spec, const TensorTable& table, const LoadOptions& options,
@@ -32,17 +36,23 @@ class Model {
 
   const spec::ModelSpec& spec() const { return spec_; }
   ops::Backend& backend() { return *backend_; }
+  // Whose memory and order Order::Beside has: another than backend() where they overlap.
+  ops::Backend& encoderBackend() { return beside_ ? *beside_ : *backend_; }
+  bool overlaps() const { return beside_ != nullptr; }
   size_t weightBytes() const { return weights_.bytes; }
-  size_t workspaceBytes() const { return runner_.arenaBytes(); }
+  size_t workspaceBytes() const { return runner_.arenaBytes() + (besideRunner_ ? besideRunner_->arenaBytes() : 0); }
 
   int64_t encoderTokens(int64_t height, int64_t width) const;
   // Images that one encode() should take.
   size_t imagesPerRun(int64_t height, int64_t width);
+  // Decode steps of so many images that an encoder run beside them should take.
+  int64_t stepsBeside(int64_t height, int64_t width, size_t images, size_t decoded);
   // The arrays of bindings lie on the host, states, hidden states and logits in the backend's memory.
   // the pixels of `bindings` -> states [batch * encoderTokens, H]
-  void encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings);
+  void encode(int64_t batch, int64_t height, int64_t width, float* states, plan::Bindings bindings,
+              Order order = Order::Among);
   // states of `bindings.tokens` rows -> cross cache
-  void fillCross(const float* states, const plan::Bindings& bindings);
+  void fillCross(const float* states, const plan::Bindings& bindings, Order order = Order::Among);
   // one token per entry of the bindings -> hidden [tokens, H]
   void decode(float* hidden, plan::Bindings bindings);
   // A decode step whose arrays lie in the backend's memory, one token per row and at most `perRun` rows at a time:
@@ -73,7 +83,10 @@ class Model {
     std::vector<std::vector<float>> layerPositions;  // per layer but the first, or empty
   };
 
-  void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings);
+  void run(const plan::Program& base, const plan::RowCounts& rows, const plan::Bindings& bindings,
+           Order order = Order::Among);
+  std::vector<plan::ImageProduct> encoderProducts(int64_t height, int64_t width) const;
+  void forgetTables(const GridTables& tables);
   const plan::Program& placed(const plan::Program& base, const plan::RowCounts& rows);
   const GridTables& tablesFor(const plan::Grid& grid);
   std::vector<plan::Grid> grids(int64_t height, int64_t width) const;       // per stage
@@ -84,10 +97,11 @@ class Model {
 
   std::vector<int32_t> firstOfRun_, lengthOfRun_;  // of the decode run in progress
   spec::ModelSpec spec_;
-  std::unique_ptr<ops::Backend> backend_;
+  std::unique_ptr<ops::Backend> backend_, beside_;
   plan::ModelWeights weights_;  // may lie in the backend's memory
   plan::Program encode_, cross_, decode_, head_;
   plan::Runner runner_;
+  std::unique_ptr<plan::Runner> besideRunner_;
   Trace trace_;
   struct Plan {
     const plan::Program* base;

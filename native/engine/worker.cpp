@@ -19,8 +19,8 @@ Engine::Worker::Worker(Model& model, int32_t maxBatch, const std::atomic<bool>& 
     : model_(model),
       maxBatch_(maxBatch),
       stop_(stop),
-      pixels_(model.backend()),
-      states_(model.backend()),
+      pixels_(model.encoderBackend()),
+      states_(model.encoderBackend()),
       hidden_(model.backend()),
       lastHidden_(model.backend()),
       logits_(model.backend()),
@@ -82,6 +82,7 @@ void Engine::Worker::reserveCaches(int64_t encoderTokens) {
   }
   const bool unused = freeSlots_.size() == static_cast<size_t>(maxBatch_);
   if (!cross_ || (cross_->capacity() < encoderTokens && unused)) {
+    model_.encoderBackend().dropRecordings();
     cross_.reset();  // free the old one first
     cross_ = std::make_unique<SlotCache>(model_.backend(), model_.crossWidths(), maxBatch_, encoderTokens,
                                          model_.cacheType());
@@ -104,6 +105,8 @@ void Engine::Worker::dropCancelled() {
   };
   active_.erase(std::remove_if(active_.begin(), active_.end(), dropped), active_.end());
   pending_.erase(std::remove_if(pending_.begin(), pending_.end(), dropped), pending_.end());
+  for (auto& item : encoding_)
+    if (item->call->request->cancelled.load()) fail(*item->call, error);
 }
 
 bool Engine::Worker::makeRoom(const Item& item, const std::vector<Item*>& batch) {
@@ -119,22 +122,44 @@ bool Engine::Worker::makeRoom(const Item& item, const std::vector<Item*>& batch)
   return cross_->capacity() >= item.image->tokens;  // a larger cache has to wait until no image uses the present one
 }
 
+// The searches of an encoder run beside the steps join after as many steps as it should take, whether it was faster or
+// not: what is computed together must not depend on time. With nothing to decode they join as soon as it is over.
+void Engine::Worker::arrive() {
+  if (encoding_.empty() || (!active_.empty() && stepsLeft_-- > 0)) return;
+  model_.encoderBackend().finish();
+  for (auto& item : encoding_) {
+    if (item->call->failed)
+      release(*item);
+    else
+      active_.push_back(std::move(item));
+  }
+  encoding_.clear();
+}
+
+bool Engine::Worker::waitsForImage(const Item& item) const {
+  return std::any_of(encoding_.begin(), encoding_.end(), [&](const auto& other) { return other->image == item.image; });
+}
+
 // First come, first served: nobody is overtaken, so nobody starves.
 void Engine::Worker::admit() {
+  arrive();
+  const bool busy = !encoding_.empty();  // one run at a time
   std::vector<Item*> batch;
-  while (!pending_.empty() && makeRoom(*pending_.front(), batch)) {
+  while (!pending_.empty() && !(busy && pending_.front()->image->slot < 0) && makeRoom(*pending_.front(), batch)) {
     std::unique_ptr<Item> item = std::move(pending_.front());
     pending_.pop_front();
     for (int32_t i = 0; i < item->search->maxRows(); ++i) {
       item->rows.push_back(freeRows_.back());
       freeRows_.pop_back();
     }
-    if (item->image->slot < 0) {
+    const bool fresh = item->image->slot < 0;
+    if (fresh) {
       item->image->slot = freeSlots_.back();
       freeSlots_.pop_back();
       batch.push_back(item.get());
     }
-    active_.push_back(std::move(item));
+    const bool later = model_.overlaps() && (fresh || waitsForImage(*item));
+    (later ? encoding_ : active_).push_back(std::move(item));
   }
   if (!batch.empty()) encode(batch);
 }
@@ -152,18 +177,24 @@ void Engine::Worker::encode(const std::vector<Item*>& items) {
       positions.push_back(static_cast<int32_t>(t));
     }
   }
+  if (model_.overlaps()) {
+    // Steps that were launched may still read a slot that has become free; caches and weights were written there.
+    model_.encoderBackend().follow(model_.backend());
+    const size_t used = static_cast<size_t>(maxBatch_) - freeSlots_.size();
+    stepsLeft_ = model_.stepsBeside(first.height, first.width, items.size(), used - items.size());
+  }
   states_.reserve(static_cast<size_t>(batch * tokens * model_.spec().encoder.hiddenSize));
   plan::Bindings encoding;
   encoding.stop = &stop_;
   pixels_.bind(images, encoding);
-  model_.encode(batch, first.height, first.width, states_.data(), encoding);
+  model_.encode(batch, first.height, first.width, states_.data(), encoding, Order::Beside);
   plan::Bindings b;
   b.stop = &stop_;
   b.tokens = batch * tokens;
   b.crossSlot = slots.data();
   b.crossPosition = positions.data();
   b.crossCache = &cross_->view();
-  model_.fillCross(states_.data(), b);
+  model_.fillCross(states_.data(), b, Order::Beside);
 }
 
 void Engine::Worker::finish(Item& item) {
@@ -190,6 +221,12 @@ void Engine::Worker::fail(Call& call, std::exception_ptr error) {
 }
 
 void Engine::Worker::failAll(std::exception_ptr error) {
+  try {
+    if (!encoding_.empty()) model_.encoderBackend().finish();
+  } catch (...) {  // `error` says more, or the device is lost
+  }
+  active_.insert(active_.end(), std::make_move_iterator(encoding_.begin()), std::make_move_iterator(encoding_.end()));
+  encoding_.clear();
   for (auto& item : active_) fail(*item->call, error);
   for (auto& item : pending_) fail(*item->call, error);
   for (auto& item : active_) release(*item);

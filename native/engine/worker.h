@@ -16,8 +16,9 @@ class Engine::Worker {
 
   void submit(std::shared_ptr<GenerateRequest> request);
   void forward(ForwardRequest& request);
-  bool idle() const { return pending_.empty() && active_.empty(); }
-  // One round: drop the cancelled, admit and encode at most one micro-batch, advance every live row by one token.
+  bool idle() const { return pending_.empty() && active_.empty() && encoding_.empty(); }
+  // One round: drop the cancelled, admit and encode at most one micro-batch, advance every live row by one token. Where
+  // the backend has a second stream, an encoder run goes on beside the steps, and its searches join some rounds later.
   void round();
   void failAll(std::exception_ptr error);
   size_t cacheBytes() const;
@@ -25,6 +26,8 @@ class Engine::Worker {
  private:
   void dropCancelled();
   void admit();
+  void arrive();
+  bool waitsForImage(const Item& item) const;
   bool makeRoom(const Item& item, const std::vector<Item*>& batch);
   void reserveCaches(int64_t encoderTokens);
   int64_t slots() const;
@@ -65,6 +68,10 @@ class Engine::Worker {
   std::vector<int32_t> freeRows_, freeSlots_;
   std::deque<std::unique_ptr<Item>> pending_;
   std::vector<std::unique_ptr<Item>> active_;
+  // Searches whose images an encoder run beside the steps is working on. Their rows and slots are theirs already; until
+  // the run is over nobody else may read those slots, and a cancelled search keeps them.
+  std::vector<std::unique_ptr<Item>> encoding_;
+  int64_t stepsLeft_ = 0;  // before they join
   TokenBatch batch_;
   RunPixels pixels_;
   ops::Buffer states_, hidden_, lastHidden_, logits_;

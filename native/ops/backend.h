@@ -61,6 +61,16 @@ class Backend {
   virtual bool replay(std::span<const uint64_t> /*key*/) { return false; }
   virtual void endRecording() {}
 
+  // Another backend on the same device, whose work runs beside this one's; memory and weights of either may be named by
+  // both. nullptr where there is none.
+  virtual std::unique_ptr<Backend> beside() { return nullptr; }
+  // What is launched here from now on begins when all that `other` has launched so far is over.
+  virtual void follow(Backend& /*other*/) {}
+  // Returns when all that was launched here is over.
+  virtual void finish() {}
+  // Memory of the other backend, which recordings may name, is about to be freed.
+  virtual void dropRecordings() noexcept {}
+
   // body(index, worker) for every index in [0, count), worker in [0, threads()), on all threads where the backend has
   // several. An exception stops the hand-out of further indices and is rethrown.
   virtual void parallelFor(int64_t count, const std::function<void(int64_t index, int worker)>& body) {

@@ -1,6 +1,7 @@
-// How many images one run of an encoder should take. On a device the blocks of a matrix product are handed to its
-// multiprocessors in waves, and the last wave of each product is rarely full: some numbers of images fill waves better
-// than others. A function of shapes and of the number of multiprocessors alone.
+// How many images one run of an encoder should take, and how many decode steps it should be given. On a device the
+// blocks of a matrix product are handed to its multiprocessors in waves, and the last wave of each product is rarely
+// full: some numbers of images fill waves better than others. A function of shapes and of the number of multiprocessors
+// alone.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -45,6 +46,23 @@ inline int64_t imagesPerRun(const std::vector<ImageProduct>& products, int64_t m
   const double enough = kGoodEnough * *std::max_element(efficiency.begin(), efficiency.end());
   const auto first = std::find_if(efficiency.begin(), efficiency.end(), [&](double e) { return e >= enough; });
   return first - efficiency.begin() + 1;
+}
+
+// Multiplications that a device makes in the time in which it reads a byte: half of what an H200 reaches of each.
+// Others are within a factor of two.
+constexpr double kWorkPerByte16 = 75, kWorkPerByte32 = 5;
+constexpr int64_t kMostStepsBeside = 256;
+
+// Decode steps, each of which reads so many bytes, that take about as long as an encoder run of this work. Beside them
+// it is looked at as over. A function of shapes alone, so that rows join others at the same step in every process.
+inline int64_t stepsBeside(const std::vector<ImageProduct>& products, int64_t images, double bytesPerStep,
+                           bool sixteenBits) {
+  double work = 0;
+  for (const ImageProduct& p : products)
+    work += static_cast<double>(p.rows * images) * static_cast<double>(p.out) * static_cast<double>(p.in);
+  const double bytes = work / (sixteenBits ? kWorkPerByte16 : kWorkPerByte32);
+  if (!(bytes < static_cast<double>(kMostStepsBeside) * bytesPerStep)) return kMostStepsBeside;
+  return std::max<int64_t>(1, static_cast<int64_t>(bytes / bytesPerStep + 0.5));
 }
 
 }  // namespace ved::plan

@@ -141,7 +141,8 @@ struct PixelCall {
   int32_t pass;
 };
 
-// Every pointer inside the argument structs is a device pointer. All work goes to the context's one stream, in order.
+// Every pointer inside the argument structs is a device pointer. All work goes to the context's one stream, in order;
+// streams of two contexts know nothing of each other but by follow().
 struct Api {
   uint32_t abi, size;
   uint64_t layout;
@@ -150,6 +151,8 @@ struct Api {
   void (*probe)(Probe* out);
   void (*device)(int32_t index, DeviceInfo* out);
   Status (*open)(int32_t device, Context** out, char* message, size_t messageBytes);
+  // A second context of the device, whose work gives way to that of the first.
+  Status (*openBeside)(int32_t device, Context** out, char* message, size_t messageBytes);
   void (*close)(Context* context);
   const char* (*lastError)(const Context* context);
 
@@ -166,6 +169,8 @@ struct Api {
   void (*releaseEvent)(Context* context, void* event);
   Status (*fetch)(Context* context, void* to, const void* from, size_t bytes, void* event);
   Status (*awaitEvent)(Context* context, void* event);
+  // What is launched from now on waits for all that `other` has launched so far.
+  Status (*follow)(Context* context, Context* other);
 
   // Everything launched in between is recorded instead of run; end() returns a graph that launch() replays.
   Status (*beginCapture)(Context* context);

@@ -65,12 +65,13 @@ class CudaWeight final : public ops::LinearWeight {
   CudaBackend& backend_;
 };
 
-CudaBackend::CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas, Products products)
-    : api_(api), products_(products) {
+CudaBackend::CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas, Products products,
+                         Open open)
+    : api_(api), device_(device), products_(products) {
   DeviceInfo info{};
   api_.device(device, &info);
   char message[512] = "";
-  const Status status = api_.open(device, &context_, message, sizeof message);
+  const Status status = open(device, &context_, message, sizeof message);
   if (status != kOk)
     throw Error(status == kOutOfMemory ? ErrorKind::OutOfMemory : ErrorKind::Device,
                 status == kOutOfMemory ? "CUDA_OUT_OF_MEMORY" : "CUDA_ERROR",
@@ -196,6 +197,29 @@ void CudaBackend::stage(std::span<ops::StagedArray> arrays) {
   pinned_.inFlight = true;
 }
 
+// --- two streams ----------------------------------------------------------------------------------------------------
+
+// Everything that work in progress uses is the context's or this object's own: stream, scratch memory, workspace of
+// cuBLAS, staging memory, recordings.
+std::unique_ptr<ops::Backend> CudaBackend::beside() {
+  if (environmentVariable("VED_CUDA_STREAMS") == "1") return nullptr;
+  const std::vector<std::string> cublas(cublas_.file.empty() ? 0 : 1, cublas_.file);
+  return std::unique_ptr<CudaBackend>(new CudaBackend(api_, device_, cublas, products_, api_.openBeside));
+}
+
+void CudaBackend::follow(ops::Backend& other) {
+  auto& first = static_cast<CudaBackend&>(other);
+  first.abandonRecording();
+  abandonRecording();
+  check(api_.follow(context_, first.context_));
+}
+
+void CudaBackend::finish() {
+  abandonRecording();
+  check(api_.synchronize(context_));
+  pinned_.inFlight = pinnedPixels_.inFlight = false;
+}
+
 // --- graphs ---------------------------------------------------------------------------------------------------------
 
 void CudaBackend::dropGraphs() noexcept {
@@ -204,13 +228,17 @@ void CudaBackend::dropGraphs() noexcept {
   graphs_.clear();
 }
 
+// Where a run that was recorded did not come to its end.
+void CudaBackend::abandonRecording() {
+  if (!recording_) return;
+  recording_ = false;
+  void* graph = nullptr;
+  if (api_.endCapture(context_, &graph) == kOk && graph) api_.releaseGraph(context_, graph);
+}
+
 // The first run of a key finds constants and scratch memory unallocated, so the second one is recorded.
 bool CudaBackend::replay(std::span<const uint64_t> key) {
-  if (recording_) {  // a run that was recorded did not come to its end
-    recording_ = false;
-    void* graph = nullptr;
-    if (api_.endCapture(context_, &graph) == kOk && graph) api_.releaseGraph(context_, graph);
-  }
+  abandonRecording();
   const auto found = std::find_if(graphs_.begin(), graphs_.end(), [&](const Graph& g) {
     return std::equal(g.key.begin(), g.key.end(), key.begin(), key.end());
   });

@@ -22,7 +22,8 @@ class CudaBackend final : public ops::Backend {
   // Throws ved::Error (Device) when the device cannot be opened. The first of `cublas` that can be used serves large
   // products; none has to.
   CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas = {},
-              Products products = Products::Chosen);
+              Products products = Products::Chosen)
+      : CudaBackend(api, device, cublas, products, api.open) {}
   ~CudaBackend() override;
 
   std::string name() const override { return name_; }
@@ -41,6 +42,10 @@ class CudaBackend final : public ops::Backend {
   void startDownload(int lane, const void* from, size_t bytes) override;
   const void* finishDownload(int lane) override;
   void forget(const float* constant) override;
+  std::unique_ptr<ops::Backend> beside() override;
+  void follow(ops::Backend& other) override;
+  void finish() override;
+  void dropRecordings() noexcept override { dropGraphs(); }
   void stage(std::span<ops::StagedArray> arrays) override;
   bool replay(std::span<const uint64_t> key) override;
   void endRecording() override;
@@ -81,6 +86,8 @@ class CudaBackend final : public ops::Backend {
 
  private:
   friend class CudaWeight;
+  using Open = Status (*)(int32_t device, Context** out, char* message, size_t messageBytes);
+  CudaBackend(const Api& api, int device, const std::vector<std::string>& cublas, Products products, Open open);
   void check(Status status) const;
   void* allocateBytes(size_t bytes);
   // A device block that grows; its contents are lost then.
@@ -106,9 +113,11 @@ class CudaBackend final : public ops::Backend {
   void stageSelection(const ops::SelectArgs& args, SelectCall& call);
   void launchSelection(const ops::SelectArgs& args, SelectCall& call, bool edited);
   void dropGraphs() noexcept;
+  void abandonRecording();
 
   const Api& api_;
   Context* context_ = nullptr;
+  int device_;
   std::string name_;
   int multiprocessors_ = 0;
   Products products_;

@@ -16,6 +16,7 @@ struct Context {
   ~Context();
   int device = 0;
   cudaStream_t stream = nullptr;
+  cudaEvent_t reached = nullptr;  // what was launched when another context began to follow this one
   cudaDeviceProp properties{};
   std::string error;
   void* scratch = nullptr;  // 16-bit operands of the product in progress

@@ -80,9 +80,26 @@ void closeContext(Context* c) {
   if (c->scratch) cudaFree(c->scratch);
   for (void* memory : c->retired) cudaFree(memory);
   if (c->stream) cudaStreamDestroy(c->stream);
+  if (c->reached) cudaEventDestroy(c->reached);
   delete c;
 }
 
+enum class Urgency { Most, Least };
+
+// Blocks of the more urgent stream are placed first where both have some to place.
+Status createStream(Context& c, Urgency urgency) {
+  int least = 0, most = 0;
+  Status status = report(c, cudaDeviceGetStreamPriorityRange(&least, &most), "cudaDeviceGetStreamPriorityRange");
+  if (status == kOk)
+    status = report(
+        c, cudaStreamCreateWithPriority(&c.stream, cudaStreamNonBlocking, urgency == Urgency::Most ? most : least),
+        "cudaStreamCreateWithPriority");
+  if (status == kOk)
+    status = report(c, cudaEventCreateWithFlags(&c.reached, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  return status;
+}
+
+template <Urgency urgency>
 Status openContext(int32_t device, Context** out, char* message, size_t messageBytes) {
   *out = nullptr;
   auto* c = new (std::nothrow) Context;
@@ -90,8 +107,7 @@ Status openContext(int32_t device, Context** out, char* message, size_t messageB
   c->device = device;
   Status status = report(*c, cudaSetDevice(device), "cudaSetDevice");
   if (status == kOk) status = report(*c, cudaGetDeviceProperties(&c->properties, device), "cudaGetDeviceProperties");
-  if (status == kOk)
-    status = report(*c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  if (status == kOk) status = createStream(*c, urgency);
   if (status != kOk) {
     std::snprintf(message, messageBytes, "%s", c->error.c_str());
     closeContext(c);
@@ -125,6 +141,11 @@ void releaseHost(Context* c, void* pointer) {
 }
 
 Status synchronize(Context* c) { return report(*c, cudaStreamSynchronize(c->stream), "cudaStreamSynchronize"); }
+
+Status follow(Context* c, Context* other) {
+  const Status status = report(*c, cudaEventRecord(other->reached, other->stream), "cudaEventRecord");
+  return status == kOk ? report(*c, cudaStreamWaitEvent(c->stream, other->reached, 0), "cudaStreamWaitEvent") : status;
+}
 
 Status upload(Context* c, void* to, const void* from, size_t bytes) {
   return report(*c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream), "copy to the device");
@@ -225,7 +246,8 @@ const Api kApi = {
     VED_VERSION,
     probe,
     describeDevice,
-    openContext,
+    openContext<Urgency::Most>,
+    openContext<Urgency::Least>,
     closeContext,
     [](const Context* c) { return c->error.c_str(); },
     allocate,
@@ -240,6 +262,7 @@ const Api kApi = {
     releaseEvent,
     fetch,
     awaitEvent,
+    follow,
     beginCapture,
     endCapture,
     launchGraph,

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -26,9 +27,21 @@ namespace ved::emu {
 struct Graph {
   std::vector<std::function<void()>> work;
 };
+std::string variable(const char* name) {
+  const char* text = std::getenv(name);
+  return text ? text : "";
+}
+
+constexpr int kLeastPriority = 0, kGreatestPriority = -5;
+
 struct Stream {
+  explicit Stream(int priority) : urgent(priority < kLeastPriority) {}
   Graph* capturing = nullptr;
-  const bool lazy = std::getenv("VED_EMU_LAZY") != nullptr;
+  const bool urgent;
+  const std::string mode = variable("VED_EMU_LAZY");
+  const bool lazy = mode == "1" || mode == (urgent ? "urgent" : "beside");
+  const bool unheard = !urgent && variable("VED_EMU_DEAF") == "host";
+  const bool deaf = !urgent && variable("VED_EMU_DEAF") == "stream";
   std::deque<std::function<void()>> waiting;
   uint64_t submitted = 0;  // those that wait included
 };
@@ -263,6 +276,11 @@ void submit(cudaStream_t stream, std::function<void()> work) {
     work();
 }
 
+std::set<cudaStream_t>& streams() {
+  static std::set<cudaStream_t> value;
+  return value;
+}
+
 // Everything up to the given number.
 void finish(cudaStream_t stream, uint64_t until) {
   const std::lock_guard<std::recursive_mutex> lock(turn());
@@ -455,16 +473,39 @@ const char* cudaGetErrorName(cudaError_t error) {
                                               : "cudaErrorLaunchFailure";
 }
 const char* cudaGetErrorString(cudaError_t error) { return cudaGetErrorName(error); }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = new ved::emu::Stream;
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = ved::emu::kLeastPriority;
+  *greatest = ved::emu::kGreatestPriority;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int priority) {
+  const Turn turn(ved::emu::turn());
+  *stream = new ved::emu::Stream(priority);
+  ved::emu::streams().insert(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  return cudaStreamCreateWithPriority(stream, flags, ved::emu::kLeastPriority);
+}
+// In the order of the stream: what it waits for runs then, if it has not yet.
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (stream->capturing) return cudaErrorInvalidValue;
+  if (stream->deaf) return cudaSuccess;
+  const ved::emu::Event at = *event;
+  ved::emu::submit(stream, [at] {
+    if (ved::emu::streams().count(at.stream)) ved::emu::finish(at.stream, at.at);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  ved::emu::finish(stream, stream->submitted);
+  if (!stream->unheard) ved::emu::finish(stream, stream->submitted);
+  const Turn turn(ved::emu::turn());
+  ved::emu::streams().erase(stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream->unheard) return cudaSuccess;
   ved::emu::finish(stream, stream->submitted);
   return std::exchange(ved::emu::lastError, cudaSuccess);
 }
@@ -482,7 +523,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (event->stream) ved::emu::finish(event->stream, event->at);
+  if (event->stream && !event->stream->unheard) ved::emu::finish(event->stream, event->at);
   return std::exchange(ved::emu::lastError, cudaSuccess);
 }
 

@@ -4,7 +4,12 @@
 // speed, and it does not model weak memory ordering.
 //   VED_EMU_ORDER=reverse  runs blocks, warps and lanes in the opposite order: results must not change
 //   VED_EMU_PROTECT=1      host code that touches device memory faults, as it would with a device (slow)
-//   VED_EMU_LAZY=1         work waits until somebody waits for it, as on a device that is far behind
+//   VED_EMU_LAZY=1         work waits until somebody waits for it, as on a device that is far behind; =urgent, =beside:
+//   that
+//                          of streams of high or low priority alone, so that each runs as far ahead of the other as it
+//                          may
+//   VED_EMU_DEAF=host|stream  the host does not wait for streams of low priority, or those do not wait for others: what
+//                          depends on these waits must go wrong
 //   VED_EMU_MEMORY=BYTES   size of the device's memory
 //   VED_EMU_FAIL=no-driver|old-driver|no-device|old-gpu|no-memory  what a machine may answer
 #pragma once
@@ -86,6 +91,9 @@ cudaError_t cudaGetLastError();
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest);
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);

@@ -70,7 +70,7 @@ class Driver:
             args = [sys.executable, str(HERE / "torch_half.py"), str(folder), json.dumps(settings)]
         else:
             if settings.pop("traced", False):
-                env["VED_TRACE"] = "1"
+                env.update(VED_TRACE="1", VED_NO_RUN_AHEAD="1")  # programs one by one
             env.update(machine.native_environment())
             driver = str(HERE / "node" / "driver.cjs")
             args = [machine.node(), "--max-old-space-size=16384", driver, str(package()), str(folder), json.dumps({**settings, "maxBatch": rows})]

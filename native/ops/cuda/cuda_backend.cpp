@@ -20,6 +20,8 @@ Products productsOfEnvironment() {
   return value == "own" ? Products::Own : value == "cublas" ? Products::Library : Products::Chosen;
 }
 
+bool timesRuns() { return environmentVariable("VED_TRACE") == "1"; }
+
 class CudaWeight final : public ops::LinearWeight {
  public:
   CudaWeight(CudaBackend& backend, int64_t inSize, int64_t outSize, bool withBias, ComputeType kind)
@@ -253,6 +255,7 @@ bool CudaBackend::replay(std::span<const uint64_t> key) {
   graphs_.splice(graphs_.begin(), graphs_, found);
   if (graphs_.front().graph) {
     check(api_.launchGraph(context_, graphs_.front().graph));
+    endRun();
     return true;
   }
   check(api_.beginCapture(context_));
@@ -261,12 +264,18 @@ bool CudaBackend::replay(std::span<const uint64_t> key) {
 }
 
 void CudaBackend::endRecording() {
-  if (!recording_) return;
-  recording_ = false;
-  void* graph = nullptr;
-  check(api_.endCapture(context_, &graph));
-  graphs_.front().graph = graph;
-  check(api_.launchGraph(context_, graph));
+  if (recording_) {
+    recording_ = false;
+    void* graph = nullptr;
+    check(api_.endCapture(context_, &graph));
+    graphs_.front().graph = graph;
+    check(api_.launchGraph(context_, graph));
+  }
+  endRun();
+}
+
+void CudaBackend::endRun() {
+  if (timed_) check(api_.synchronize(context_));
 }
 
 // --- ops ------------------------------------------------------------------------------------------------------------

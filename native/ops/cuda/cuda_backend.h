@@ -13,6 +13,8 @@ namespace ved::cuda {
 
 // VED_CUDA_PRODUCTS: 'own' or 'cublas' to compare the two, otherwise Chosen.
 Products productsOfEnvironment();
+// VED_TRACE: runs are waited for, so that their times are true.
+bool timesRuns();
 
 // Arrays that travel in one copy begin at such multiples.
 inline size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
@@ -114,6 +116,7 @@ class CudaBackend final : public ops::Backend {
   void launchSelection(const ops::SelectArgs& args, SelectCall& call, bool edited);
   void dropGraphs() noexcept;
   void abandonRecording();
+  void endRun();
 
   const Api& api_;
   Context* context_ = nullptr;
@@ -142,6 +145,7 @@ class CudaBackend final : public ops::Backend {
   };
   std::list<Graph> graphs_;  // most recently used first, bounded
   bool recording_ = false;
+  const bool timed_ = timesRuns();
   struct Lane {
     void* host = nullptr;  // page-locked
     size_t bytes = 0;

@@ -246,6 +246,18 @@ VED_TEST(run_ahead_costs_one_launch_per_step) {
   }
 }
 
+VED_TEST(cuda_waits_for_runs_that_are_timed) {
+  for (const char* trace : {"0", "1"}) {
+    const Variable variable("VED_TRACE", trace);
+    const CountingApi counting(emulator());
+    cuda::CudaBackend backend(counting.api(), 0);
+    const uint64_t key[] = {1};
+    for (int run = 0; run < 3; ++run)
+      if (!backend.replay(key)) backend.endRecording();
+    CHECK_EQ(CountingApi::calls().waits, trace[0] == '1' ? 3 : 0);
+  }
+}
+
 VED_TEST(run_ahead_survives_a_launch_that_fails) {
   Machine machine(3);
   Random random(7);

@@ -71,6 +71,8 @@ class Driver:
         else:
             if settings.pop("traced", False):
                 env.update(VED_TRACE="1", VED_NO_RUN_AHEAD="1")  # programs one by one
+            if settings.pop("oneStream", False):
+                env["VED_CUDA_STREAMS"] = "1"
             env.update(machine.native_environment())
             driver = str(HERE / "node" / "driver.cjs")
             args = [machine.node(), "--max-old-space-size=16384", driver, str(package()), str(folder), json.dumps({**settings, "maxBatch": rows})]

@@ -125,6 +125,15 @@ def phase_rows(known):
     return rows
 
 
+def overlap_rows(known):
+    """One row per order: milliseconds, images a second, and how many times as long as beside each other."""
+    result = (known.get("overlap") or {}).get("result") or {}
+    found = {name: statistics.median(entry["parts"]["all"]) for name, entry in result.get("variants", {}).items() if entry["parts"]}
+    beside = next((value for name, value in found.items() if name.endswith("two streams")), None)
+    return [[name, result["rows"], f"{value:.3f}", f"{result['batch'] / value * 1e3:.1f}", f"{value / beside:.2f}" if beside else ""]
+            for name, value in found.items()]
+
+
 def markdown(options, known, cells, shape, ceilings):
     rate, bandwidth, source = ceilings
     measured_cells = [(cell, known[cell.name]) for cell in cells if (known.get(cell.name, {}).get("result") or {}).get("variants")]
@@ -136,6 +145,7 @@ def markdown(options, known, cells, shape, ceilings):
              "interleaved rounds; step = (all tokens - first token) / (tokens - 1).", table(head, rows)]
     if on_gpu and not options.tiny:
         parts.append(table(["bar", "value", "goal", ""], bars(options, known, cells, shape, rate, bandwidth)))
+    parts.append(table(["encoder beside decoder", "rows", "ms", "images/s", "over two streams"], overlap_rows(known)))
     parts.append(table(["phases", "program", "runs", "ms", "ms a run"], phase_rows(known)))
     ids = known.get("ids", {})
     parts.append(f"Ids in float32: {ids.get('status', 'not compared')}; {json.dumps(ids.get('result') or ids.get('reason'))[:600]}")

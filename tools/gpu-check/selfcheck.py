@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -150,6 +151,28 @@ class Floors(unittest.TestCase):
             lines = [dict(name="copy", value=4000.0), dict(name="peak, bf16", value=700.0), dict(name="peak, fp32", value=60.0)]
             records.put("ceilings-cuda", "all", dict(status="passed", result=lines))
             self.assertEqual(stage_ceilings.measured(records)[:2], (700e12, 4000e9))
+
+
+class Compared(unittest.TestCase):
+    def test_torch_over_ours(self):
+        found = {"select greedy, 8 rows": 10.0, "torch select greedy, 8 rows": 35.0, "torch prepare x": 2.0, "copy": 4000.0}
+        self.assertEqual(stage_ceilings.ratios(found), [("torch select greedy, 8 rows", 3.5)])
+
+    def test_both_sides_name_the_same_measurements(self):
+        here = stage_ceilings.SOURCES
+        ours = (here / "images.cu").read_text()
+        torch = (here.parent / "torch_ops.py").read_text()
+        names = re.findall(r'"(\d+ \w+ of \d[^"]*)"', ours)
+        self.assertEqual(names, re.findall(r'"(\d+ \w+ of \d[^"]*)"', torch))
+        self.assertEqual(len(names), 3)
+        ways = re.findall(r'\{"(\w+)", ops::Pick', (here / "selection.cu").read_text())
+        self.assertEqual(ways, re.findall(r"^def (greedy|draw|beams)\(", torch, re.M))
+
+    def test_overlap_is_reported_as_a_ratio(self):
+        variants = {"ours fp16, two streams": dict(parts=dict(all=[4.0, 2.0, 3.0])), "ours fp16, one stream": dict(parts=dict(all=[4.5]))}
+        rows = bench_report.overlap_rows(dict(overlap=dict(result=dict(batch=8, rows=2, variants=variants))))
+        self.assertEqual(rows, [["ours fp16, two streams", 2, "3.000", "2666.7", "1.00"], ["ours fp16, one stream", 2, "4.500", "1777.8", "1.50"]])
+        self.assertEqual(bench_report.overlap_rows({}), [])
 
 
 class FakeDriver:

@@ -5,9 +5,9 @@ import time
 
 import bench_report
 import machine
-from bench_cells import ROUNDS, cells, measure
+from bench_cells import ROUNDS, Cell, cells, measure
 from bench_drivers import Drivers, exact, selected, traced
-from floors import SHAPES, TINY
+from floors import SHAPES, TINY, Swin
 from machine import HERE, LOGS
 from runner import Failed, Skipped, Step, checked
 
@@ -118,6 +118,24 @@ def phases(options, folder, cell, shape, rows, limit):
     return dict(kind="phases", batch=cell.batch, tokens=shape.new_tokens, phases=answer["phases"])
 
 
+def overlap(options, folder, shape):
+    """Four times as many images as rows: encoder runs beside decode steps, and the same in one stream."""
+    def run(limit):
+        first, settings = next(((name, value) for name, value in selected(options).items() if value["half"] == "ours"), (None, None))
+        if not first:
+            raise Skipped("no variant of ours is selected")
+        rows = 2 if options.tiny else 16 if isinstance(shape.encoder, Swin) else 64
+        variants = {f"{first}, two streams": settings, f"{first}, one stream": dict(settings, oneStream=True)}
+        drivers = DRIVERS.get(variants, folder, rows, limit)
+        result = measure(Cell("generate", 4 * rows), drivers, variants, shape.new_tokens, limit)
+        DRIVERS.close(*drivers)
+        notes = [entry["note"] for entry in result["variants"].values() if entry["note"]]
+        if notes:
+            raise Failed("; ".join(notes), result)
+        return dict(result, kind="overlap", rows=rows)
+    return run
+
+
 def steps(options, _stage):
     if options.model not in SHAPES:
         raise SystemExit(f"gpu-check bench: expected one of {', '.join(SHAPES)}, got '{options.model}'")
@@ -132,6 +150,8 @@ def steps(options, _stage):
              Step("ids", compare_ids(options, folder, min(shape.new_tokens, 20)), 150, key)]
     for cell in cells(shape, options.tiny):
         found.append(Step(cell.name, run_cell(options, folder, cell, shape), cell.limit, key))
+    if options.device == "cuda":
+        found.append(Step("overlap", overlap(options, folder, shape), 120, key))
     return found
 
 

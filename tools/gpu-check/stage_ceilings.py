@@ -1,5 +1,6 @@
 """ceilings: what this GPU reaches at all. Small programs of our own, one JSON line per measurement; see ceilings/."""
 import json
+import sys
 
 import machine
 from floors import BANDWIDTH, RATE, SHAPES, gemm_shapes
@@ -8,7 +9,12 @@ from runner import Failed, Skipped, Step, checked, command
 
 SOURCES = HERE / "ceilings"
 BINARIES = WORK / "ceilings"
-PROGRAMS = ("bandwidth", "launch", "barrier", "roundtrip", "gemm", "products")
+PROGRAMS = ("bandwidth", "launch", "barrier", "roundtrip", "gemm", "products", "selection", "images")
+# Of the package: its headers, and for some its backend, whose kernels come from the library that is checked.
+BACKEND = ("ops/backend.cpp", "ops/cuda/*.cpp")
+OWN = {"products": (), "selection": BACKEND, "images": (*BACKEND, "image/*.cpp")}
+# What torch_ops.py measures beside them.
+COMPARED = ("selection", "images")
 # Without a GPU the programs are only compiled, for these.
 ARCHITECTURES = ("80", "90a", "120")
 FLAGS = ["-std=c++20", "-O3", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror"]
@@ -24,9 +30,16 @@ def compile_program(name, architectures, limit):
     nvcc = machine.tool("nvcc")
     BINARIES.mkdir(parents=True, exist_ok=True)
     args = [nvcc, *FLAGS, *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures)]
-    args += ["-I", include] if name == "gemm" else ["-I", ROOT / "native"] if name == "products" else []
-    checked([*args, "-o", BINARIES / name, SOURCES / f"{name}.cu", "-ldl"], limit, LOGS / f"ceilings-compile-{name}.log")
+    args += ["-I", include] if name == "gemm" else ["-I", ROOT / "native", version_flag()] if name in OWN else []
+    sources = [SOURCES / f"{name}.cu", *(file for part in OWN.get(name, ()) for file in sorted((ROOT / "native").glob(part)))]
+    checked([*args, "-o", BINARIES / name, *sources, "-ldl"], limit, LOGS / f"ceilings-compile-{name}.log")
     return dict(architectures=list(architectures))
+
+
+def version_flag():
+    """The loader takes a library of its own version alone."""
+    version = json.loads((ROOT / "package.json").read_text())["version"]
+    return f'-DVED_VERSION="{version}"'
 
 
 def lines(text):
@@ -80,6 +93,36 @@ def products(shapes, type_, log):
     return run
 
 
+def own(name):
+    def run(limit):
+        library = machine.cuda_library()
+        if not library:
+            raise Skipped("the CUDA library is not compiled: gpu-check build first")
+        return measure(name, [library], name)(limit)
+    return run
+
+
+def torch_ops(name):
+    def run(limit):
+        machine.gpu()
+        path = LOGS / f"ceilings-torch-{name}.log"
+        output = command([sys.executable, HERE / "torch_ops.py", name, "cuda"], limit, path, stdout_only=True)
+        if "No module named 'torch'" in path.with_name(f"{path.name}.err").read_text():
+            raise Skipped("this Python has no torch")
+        found = lines(output.text)
+        if output.code != 0 or not found:
+            raise Failed(f"exit code {output.code}; {path}", found)
+        return found
+    return run
+
+
+def compared_steps(key):
+    """Ours and PyTorch's, one after the other."""
+    for name in COMPARED:
+        yield Step(name, own(name), 90, f"{key} {machine.product_key()}")
+        yield Step(f"torch-{name}", torch_ops(name), 120, machine.digest(HERE / "torch_ops.py"))
+
+
 def gemm_steps(key):
     """Each shape once, under the name of the first model that has it; float32 for a single encoder layer."""
     yield Step("gemm-peak", gemm(PEAK, ("bf16", "fp16", "tf32", "fp32"), "gemm-peak"), 60, key)
@@ -103,14 +146,14 @@ def steps(_options, _stage):
     present, reason = machine.gpu_or_none()
     architectures = (machine.architecture(present["capability"]),) if present else ARCHITECTURES
     key = machine.digest(SOURCES) + f" {architectures}"
-    sources = {"products": machine.digest(ROOT / "native" / "ops")}  # whose structs it is compiled with
+    sources = dict.fromkeys(OWN, machine.digest(ROOT / "native" / "ops", ROOT / "native" / "core", ROOT / "native" / "image"))
     found = [Step(f"compile-{name}", lambda limit, name=name: compile_program(name, architectures, limit), 120,
                   f"{key} {sources.get(name, '')}", (str(BINARIES / name),)) for name in PROGRAMS]
     if not present:
         print(f"compiled only: {reason}")
         return found
-    found += [Step(name, measure(name, [], name), 90, key) for name in PROGRAMS[:-2]]
-    return found + list(gemm_steps(key))
+    found += [Step(name, measure(name, [], name), 90, key) for name in PROGRAMS if name != "gemm" and name not in OWN]
+    return found + list(compared_steps(key)) + list(gemm_steps(key))
 
 
 def measured(records):
@@ -128,11 +171,18 @@ def measured(records):
     return rate or RATE, copy or BANDWIDTH, "of an H200 measured elsewhere: run the stage ceilings first"
 
 
+def ratios(found):
+    """[(name, torch's value over ours)] of what both measured: {name: value}."""
+    return [(name, value / found[name[6:]]) for name, value in found.items() if name.startswith("torch ") and found.get(name[6:])]
+
+
 def report(_options, stage):
-    rows = []
+    rows, values = [], {}
     for name, record in stage.records.of(stage.name).items():
         for line in record["result"] if isinstance(record.get("result"), list) else ():
+            values[line["name"]] = line["value"]
             rows.append(f"| {line['name']} | {line['value']:.4g} | {line['unit']} | {line['note']} |")
+    rows += [f"| {name} over ours | {value:.2f} | | |" for name, value in ratios(values)]
     if not rows:
         return
     text = "\n".join(["| what | value | unit | note |", "| --- | ---: | --- | --- |", *rows])

@@ -12,6 +12,8 @@ CMAKE = ROOT / "build" / "gpu-check" / "cmake"
 SUITES = [
     ("parity", ["test/parity"], "", 240, {}),
     ("engine", ["test/unit"], "engine-(batching|stream)", 120, {}),
+    # Encoder runs among decode steps instead of beside them.
+    ("engine-one-stream", ["test/unit"], "engine-batching", 120, {"VED_CUDA_STREAMS": "1"}),
     ("cuda-tests", ["test/cuda"], "", 200, {}),
     # 16-bit products by our own kernels alone, and all of them by cuBLAS: with neither said, the shape decides.
     ("precision-own", ["test/cuda"], "precision", 200, {"VED_CUDA_PRODUCTS": "own"}),

@@ -3,6 +3,7 @@
 
 #include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/head_attention.h"
 #include "ops/cpu/pool_rows.h"
 #include "ops/cpu/relative_bias.h"
 
@@ -10,79 +11,24 @@ namespace ved::ops::cpu {
 
 namespace {
 
-#if defined(__GNUC__)
-void prefetchRow(const float* x, int64_t width) {
-  for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(x + i, 0, 2);
-}
-void prefetchForWriting(const float* x, int64_t width) {
-  for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(x + i, 1, 3);
-}
-#else
-void prefetchRow(const float*, int64_t) {}
-void prefetchForWriting(const float*, int64_t) {}
-#endif
-
-// One (image, unit, head), some of its queries, a panel of them at a time. Keys and values are the operands, in tiles
-// of rows and of columns; a panel of queries needs a strip [tokens, panelWidth] of scores and no more. Sizes in 4-byte
-// elements.
+// Some queries of one (image, unit, head). Sizes in floats.
 struct EncoderHead {
   const KernelTable& kernels;
   const AttentionKernels& ops;
   const EncoderAttentionArgs& a;
-  const float* q;  // first query of the unit and head, row stride ld
+  const float* q;  // first query of the unit and head
   int64_t ld;
-  float* out;  // row stride ldo
+  float* out;
   int64_t ldo;
   int64_t head;
   int64_t tokens;  // of the unit
+  HeadAttention attention;
 
-  int64_t nr() const { return kernels.panelWidth; }
-  int64_t keyTiles() const { return ceilDiv(tokens, kernels.tileRows); }
-  int64_t valueTiles() const { return ceilDiv(a.headDim, kernels.tileRows); }
-  int64_t keySize() const { return tokens * ops.gemm->elements(a.headDim) + keyTiles() * kPackSlack; }
-  int64_t valueSize() const { return a.headDim * ops.gemm->elements(tokens) + valueTiles() * kPackSlack; }
-  int64_t laneSize() const { return ops.gemm->units(a.headDim) * nr() + kPackSlack; }
-  int64_t stripSize() const { return tokens * nr(); }
-  int64_t weightSize() const { return ops.gemm->units(tokens) * nr(); }
-  int64_t sumSize() const { return a.headDim * nr(); }
+  int64_t nr() const { return attention.width(); }
   int64_t queries() const { return tokens / a.pool; }
   int64_t pooledSize() const { return a.pool > 1 ? nr() * a.headDim : 0; }
   int64_t biasSize() const { return a.bias ? 2 * tokens * nr() + kPackSlack : 0; }
-  int64_t scratchSize() const {
-    return padded(keySize(), 16) + padded(valueSize(), 16) + padded(laneSize(), 16) + stripSize() + weightSize() +
-           sumSize() + std::max(biasSize(), pooledSize());
-  }
-
-  float* keyTile(float* keys, int64_t tile, int64_t row) const {
-    return keys + row * ops.gemm->elements(a.headDim) + tile * kPackSlack;
-  }
-  float* valueTile(float* values, int64_t tile, int64_t column) const {
-    return values + column * ops.gemm->elements(tokens) + tile * kPackSlack;
-  }
-  static int64_t begin(int64_t size, int64_t tile, int64_t tiles) { return size * tile / tiles; }
-
-  // Rows of a head lie up to pages apart, where processors do not prefetch by themselves. Products of float32 take long
-  // enough to hide that.
-  bool fetches() const { return ops.gemm->unit > 1; }
-  void fetchRows(const float* from, int64_t row, int64_t rows) const {
-    if (!fetches()) return;
-    for (int64_t i = row; i < std::min(tokens, row + rows); ++i) prefetchRow(from + i * ld, a.headDim);
-  }
-
-  void packKeysAndValues(float* keys, float* values) const {
-    const float* k = q + a.heads * a.headDim;
-    const float* v = k + a.heads * a.headDim;
-    for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
-      const int64_t row = begin(tokens, t, n), rows = begin(tokens, t + 1, n) - row;
-      fetchRows(k, row + rows, kernels.tileRows);
-      fetchRows(v, row, rows);
-      ops.gemm->packOperand(k + row * ld, ld, rows, a.headDim, keyTile(keys, t, row), nullptr);
-    }
-    for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
-      const int64_t column = begin(a.headDim, t, n), columns = begin(a.headDim, t + 1, n) - column;
-      ops.packValues(v + column, ld, tokens, columns, valueTile(values, t, column));
-    }
-  }
+  int64_t scratchSize() const { return attention.scratchSize() + std::max(biasSize(), pooledSize()); }
 
   // strip = scale * strip + bias. The biases of a query lie in a row over the keys: gathered row by row, then
   // transposed.
@@ -95,7 +41,7 @@ struct EncoderHead {
       for (int64_t i = 0; i < rows; ++i) strip[t * nr() + i] = a.scale * strip[t * nr() + i] + panel[t * nr() + i];
   }
 
-  void packQueries(int64_t row, int64_t rows, float* lanes, float* scratch) const {
+  void packQueries(int64_t row, int64_t rows, void* lanes, float* scratch) const {
     if (a.pool == 1) return ops.packLanes(q + row * ld, ld, rows, a.headDim, lanes);
     for (int64_t i = 0; i < rows; ++i)
       poolRows(q + (row + i) * ld, queries() * ld, a.pool, a.headDim, scratch + i * a.headDim);
@@ -103,32 +49,15 @@ struct EncoderHead {
   }
 
   void run(int64_t firstRow, int64_t lastRow, float* scratch) const {
-    float* keys = scratch;
-    float* values = keys + padded(keySize(), 16);
-    float* lanes = values + padded(valueSize(), 16);
-    float* strip = lanes + padded(laneSize(), 16);
-    float* weights = strip + stripSize();
-    float* sums = weights + weightSize();
-    packKeysAndValues(keys, values);
+    float* own = scratch + attention.scratchSize();
+    attention.packKeysAndValues(q + a.heads * a.headDim, q + 2 * a.heads * a.headDim, scratch);
     for (int64_t row = firstRow; row < lastRow; row += nr()) {
       const int64_t rows = std::min(nr(), lastRow - row);
-      const auto& multiply = 2 * rows <= nr() ? ops.gemm->half : ops.gemm->panel;
-      packQueries(row, rows, lanes, sums + sumSize());
-      if (row + rows < lastRow && a.pool == 1) fetchRows(q, row + rows, nr());
-      for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
-        const int64_t key = begin(tokens, t, n), count = begin(tokens, t + 1, n) - key;
-        multiply[count](keyTile(keys, t, key), lanes, ops.gemm->units(a.headDim), strip + key * nr(), nr(), lanes, 0);
-      }
-      alignas(64) float inverse[kMaxPanelWidth];
-      if (a.bias) addBias(row, rows, strip, sums + sumSize());
-      ops.softmax(strip, tokens, rows, a.bias ? 1.0f : a.scale, weights, inverse);
-      for (int64_t i = 0; fetches() && i < rows; ++i) prefetchForWriting(out + (row + i) * ldo, a.headDim);
-      for (int64_t t = 0, n = valueTiles(); t < n; ++t) {
-        const int64_t column = begin(a.headDim, t, n), count = begin(a.headDim, t + 1, n) - column;
-        multiply[count](valueTile(values, t, column), weights, ops.gemm->units(tokens), sums + column * nr(), nr(),
-                        weights, 0);
-      }
-      kernels.storeQueries(sums, a.headDim, rows, inverse, out + row * ldo, ldo);
+      packQueries(row, rows, attention.lanes(scratch), own);
+      if (row + rows < lastRow && a.pool == 1) attention.fetchRows(q, row + rows, nr());
+      attention.score(rows, scratch);
+      if (a.bias) addBias(row, rows, attention.strip(scratch), own);
+      attention.mix(rows, a.bias ? 1.0f : a.scale, out + row * ldo, ldo, scratch);
     }
   }
 };
@@ -141,6 +70,8 @@ void CpuBackend::encoderAttention(const EncoderAttentionArgs& a) {
   const bool narrow = a.type != ComputeType::Float32 && kernels_->attentionBf16.gemm;
   const AttentionKernels& ops = narrow ? kernels_->attentionBf16 : kernels_->attentionF32;
   const int64_t tokens = a.tokens / a.units, queries = tokens / a.pool;
+  // Products of float32 take long enough to hide where rows lie.
+  const HeadAttention attention(*kernels_, ops, tokens, a.headDim, a.units * 3 * width, ops.gemm->unit > 1);
   // With fewer heads than threads want, queries are split too; every part packs the keys again.
   const int64_t wanted = threads() == 1 ? 1 : ceilDiv(4 * threads(), items);
   const int64_t parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, queries / (2 * kernels_->panelWidth)));
@@ -155,7 +86,8 @@ void CpuBackend::encoderAttention(const EncoderAttentionArgs& a) {
                           a.out + (image * a.tokens / a.pool + unit) * width + head * a.headDim,
                           a.units * width,
                           head,
-                          tokens};
+                          tokens,
+                          attention};
     float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(job.scratchSize()));
     // Parts are whole panels.
     const int64_t panels = ceilDiv(queries, job.nr());

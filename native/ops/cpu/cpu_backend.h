@@ -60,6 +60,7 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   Arena weights_;                       // where the panels of matrices lie
   AlignedFloats packed_;                // the rows of the linear op in progress, in tiles of 4-byte elements
+  AlignedFloats windowBias_;            // of the window attention in progress, laid out
   AlignedFloats rowScale_;              // and their scales, in int8
   std::vector<AlignedFloats> scratch_;  // by worker
 };

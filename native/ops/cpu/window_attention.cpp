@@ -1,156 +1,153 @@
-// Attention inside shifted windows: the cells of a window are gathered by index, one head at a time, into a strip that
-// the panel kernels of ordinary attention then work on. Nothing is rolled or partitioned in memory.
+// Attention inside shifted windows: the cells of a window are gathered by index, one head at a time. Nothing is rolled
+// or partitioned in memory.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "ops/cpu/blocks.h"
 #include "ops/cpu/cpu_backend.h"
+#include "ops/cpu/head_attention.h"
 #include "ops/cpu/relative_bias.h"
 
 namespace ved::ops::cpu {
 namespace {
 
-// Sizes and scratch layout, equal for every (image, window, head) of a call.
-struct Layout {
+// What all windows of a call share.
+struct Windows {
   const KernelTable& kernels;
+  const AttentionKernels& ops;
   const WindowAttentionArgs& a;
-  int64_t cells, nr, stripWidth, keys, values, query, strip, weights, gathered, regions, total;
+  int64_t cells;
+  HeadAttention attention;
 
-  Layout(const KernelTable& k, const WindowAttentionArgs& args) : kernels(k), a(args) {
-    cells = a.map.side * a.map.side;
-    nr = k.panelWidth;
-    stripWidth = padded(cells, nr);
-    int64_t at = 0;
-    const auto take = [&at](int64_t floats) {
-      const int64_t begin = at;
-      at += padded(floats + kPackSlack, 16);
-      return begin;
-    };
-    keys = take(stripWidth * a.headDim);
-    values = take(padded(a.headDim, nr) * cells);
-    query = take(k.tileRows * a.headDim);
-    strip = take(k.tileRows * stripWidth);
-    weights = take(k.tileRows * cells);
-    gathered = take(2 * cells * a.headDim);  // queries, then keys
-    regions = take(cells);
-    total = at;
+  Windows(const KernelTable& table, const AttentionKernels& kinds, const WindowAttentionArgs& args)
+      : kernels(table),
+        ops(kinds),
+        a(args),
+        cells(args.map.side * args.map.side),
+        attention(table, kinds, cells, args.headDim, 3 * args.headDim, false) {}
+
+  int64_t width() const { return attention.width(); }
+  // Scratch of a worker: that of the attention, the gathered q | k | v of a head, and its results.
+  int64_t gathered() const { return attention.scratchSize(); }
+  int64_t results() const { return gathered() + padded(cells * 3 * a.headDim, 16); }
+  int64_t scratchSize() const { return results() + padded(cells * a.headDim, 16); }
+
+  // Biases of a head as strips, one per panel of queries: [cells][width].
+  int64_t biasSize() const { return ceilDiv(cells, width()) * cells * width(); }
+  void layOutBias(int64_t head, float* strips) const {
+    std::fill(strips, strips + biasSize(), 0.0f);
+    const int64_t side = a.map.side, span = 2 * side - 1;
+    const float* table = a.bias.table + head * span * span;
+    for (int64_t query = 0; query < cells; ++query) {
+      float* lane = strips + query / width() * cells * width() + query % width();
+      for (int64_t key = 0; key < cells; ++key) lane[key * width()] = table[relativeIndex(side, side, query, key)];
+    }
   }
 };
 
-class WindowHead {
+// The cells of one window: which rows of the map they are, and which of them see each other.
+class Window {
  public:
-  WindowHead(const Layout& layout, int64_t image, int64_t window, int64_t head, float* scratch)
-      : l_(layout), a_(layout.a), window_(window), head_(head), scratch_(scratch) {
-    const int64_t width = a_.heads * a_.headDim, image0 = image * a_.map.height * a_.map.width;
-    qkv_ = a_.qkv + image0 * 3 * width + head * a_.headDim;
-    out_ = a_.out + image0 * width + head * a_.headDim;
+  Window(const Windows& shared, int64_t image, int64_t number) : w_(shared), a_(shared.a), image_(image) {
+    for (int64_t cell = 0; cell < w_.cells; ++cell) {
+      tokens_.push_back(windowToken(a_.map, number, cell));
+      regions_.push_back(windowRegion(a_.map, number, cell));
+      torn_ |= regions_.back() != regions_.front();
+    }
   }
 
-  void run() const {
-    gather();
-    for (int64_t row = 0; row < l_.cells; row += l_.kernels.tileRows)
-      tile(row, std::min<int64_t>(l_.kernels.tileRows, l_.cells - row));
+  void run(int64_t head, const float* bias, float* scratch) const {
+    float* gathered = scratch + w_.gathered();
+    float* results = scratch + w_.results();
+    gather(head, gathered);
+    w_.attention.packKeysAndValues(gathered + a_.headDim, gathered + 2 * a_.headDim, scratch);
+    for (int64_t row = 0; row < w_.cells; row += w_.width(), bias += w_.cells * w_.width()) {
+      const int64_t rows = std::min(w_.width(), w_.cells - row);
+      w_.ops.packLanes(gathered + row * 3 * a_.headDim, 3 * a_.headDim, rows, a_.headDim, w_.attention.lanes(scratch));
+      w_.attention.score(rows, scratch);
+      addBias(rows, a_.scale[head], bias, w_.attention.strip(scratch));
+      if (torn_) addMask(row, rows, w_.attention.strip(scratch));
+      w_.attention.mix(rows, 1.0f, results + row * a_.headDim, a_.headDim, scratch);
+    }
+    scatter(head, results);
   }
 
  private:
-  int64_t token(int64_t cell) const { return windowToken(a_.map, window_, cell); }
-
-  const float* row(int64_t cell) const {
-    const int64_t t = token(cell);
-    return t < 0 ? a_.padding + head_ * a_.headDim : qkv_ + t * 3 * a_.heads * a_.headDim;
+  void gather(int64_t head, float* to) const {
+    constexpr int64_t kAhead = 8;  // cells
+    const int64_t dim = a_.headDim, width = a_.heads * dim, cells = w_.cells;
+    const float* qkv = a_.qkv + image_ * a_.map.height * a_.map.width * 3 * width + head * dim;
+    const auto rowOf = [&](int64_t cell) {
+      const int64_t token = tokens_[static_cast<size_t>(cell)];
+      return token < 0 ? a_.padding + head * dim : qkv + token * 3 * width;
+    };
+    for (int64_t cell = 0; cell < cells; ++cell, to += 3 * dim) {
+      const float* ahead = rowOf(std::min(cells - 1, cell + kAhead));
+      const float* from = rowOf(cell);
+      for (int64_t part = 0; part < 3; ++part) {
+        prefetchRow(ahead + part * width, dim);
+        std::memcpy(to + part * dim, from + part * width, static_cast<size_t>(dim) * sizeof(float));
+      }
+      if (a_.similarity != Similarity::Cosine) continue;
+      normalise(to);
+      normalise(to + dim);
+    }
   }
 
-  void copyRow(const float* from, float* to) const {
-    std::memcpy(to, from, static_cast<size_t>(a_.headDim) * sizeof(float));
-    if (a_.similarity == Similarity::Dot) return;
+  void normalise(float* row) const {
     float squares = 0;
-    for (int64_t d = 0; d < a_.headDim; ++d) squares += to[d] * to[d];
+    for (int64_t d = 0; d < a_.headDim; ++d) squares += row[d] * row[d];
     const float inverse = 1.0f / std::max(std::sqrt(squares), 1e-12f);
-    for (int64_t d = 0; d < a_.headDim; ++d) to[d] *= inverse;
+    for (int64_t d = 0; d < a_.headDim; ++d) row[d] *= inverse;
   }
 
-  // Queries and keys as rows, keys then as panels over the cells, values as panels over the head's width.
-  void gather() const {
-    const int64_t width = a_.heads * a_.headDim, dim = a_.headDim;
-    float* queries = scratch_ + l_.gathered;
-    float* keyRows = queries + l_.cells * dim;
-    float* values = scratch_ + l_.values;
-    for (int64_t cell = 0; cell < l_.cells; ++cell) {
-      const float* from = row(cell);
-      scratch_[l_.regions + cell] = static_cast<float>(windowRegion(a_.map, window_, cell));
-      copyRow(from, queries + cell * dim);
-      copyRow(from + width, keyRows + cell * dim);
-      for (int64_t d = 0; d < dim; d += l_.nr) {
-        float* to = values + d * l_.cells + cell * l_.nr;
-        const int64_t columns = std::min(l_.nr, dim - d);
-        std::memcpy(to, from + 2 * width + d, static_cast<size_t>(columns) * sizeof(float));
-        std::fill(to + columns, to + l_.nr, 0.0f);
-      }
-    }
-    float* keys = scratch_ + l_.keys;
-    // Lanes behind the last cell are computed and ignored, but must not be uninitialised memory.
-    std::fill(keys + (l_.stripWidth - l_.nr) * dim, keys + l_.stripWidth * dim + kPackSlack, 0.0f);
-    for (int64_t t = 0; t < l_.cells; t += l_.nr)
-      l_.kernels.packRows(keyRows + t * dim, dim, std::min(l_.nr, l_.cells - t), dim, keys + t * dim, l_.nr);
+  void addBias(int64_t rows, float scale, const float* bias, float* strip) const {
+    const int64_t lanes = w_.attention.lanesOf(rows);
+    for (int64_t key = 0; key < w_.cells; ++key, strip += w_.width(), bias += w_.width())
+      for (int64_t i = 0; i < lanes; ++i) strip[i] = scale * strip[i] + bias[i];
   }
 
-  void addMask(int64_t query, float* scores) const {
-    if (a_.map.shift == 0) return;
-    const float* regions = scratch_ + l_.regions;
-    for (int64_t u = 0; u < l_.cells; ++u) scores[u] += regions[u] == regions[query] ? 0.0f : a_.mask;
+  void addMask(int64_t row, int64_t rows, float* strip) const {
+    for (int64_t key = 0; key < w_.cells; ++key)
+      for (int64_t i = 0; i < rows; ++i)
+        if (regions_[static_cast<size_t>(key)] != regions_[static_cast<size_t>(row + i)])
+          strip[key * w_.width() + i] += a_.mask;
   }
 
-  void tile(int64_t first, int64_t rows) const {
-    const int64_t dim = a_.headDim;
-    float* query = scratch_ + l_.query;
-    float* strip = scratch_ + l_.strip;
-    float* weights = scratch_ + l_.weights;
-    const float* keys = scratch_ + l_.keys;
-    l_.kernels.packRows(scratch_ + l_.gathered + first * dim, dim, rows, dim, query, rows);
-    for (int64_t n = 0; n < l_.cells; n += l_.nr)
-      l_.kernels.f32.panel[rows](query, keys + n * dim, dim, strip + n, l_.stripWidth, keys, 0);
-    for (int64_t i = 0; i < rows; ++i) {
-      float* scores = strip + i * l_.stripWidth;
-      addRelativeBias(a_.bias, head_, first + i, a_.scale[head_], scores);
-      addMask(first + i, scores);
-      l_.kernels.softmaxRow(scores, l_.cells, 1.0f);
-    }
-    l_.kernels.packRows(strip, l_.stripWidth, rows, l_.cells, weights, rows);
-    mix(weights, first, rows);
+  void scatter(int64_t head, const float* results) const {
+    const int64_t dim = a_.headDim, width = a_.heads * dim;
+    float* out = a_.out + image_ * a_.map.height * a_.map.width * width + head * dim;
+    for (size_t cell = 0; cell < tokens_.size(); ++cell, results += dim)
+      if (tokens_[cell] >= 0)
+        std::memcpy(out + tokens_[cell] * width, results, static_cast<size_t>(dim) * sizeof(float));
   }
 
-  void mix(const float* weights, int64_t first, int64_t rows) const {
-    alignas(64) float tile[kMaxTileRows * kMaxPanelWidth];
-    const int64_t width = a_.heads * a_.headDim;
-    for (int64_t d = 0; d < a_.headDim; d += l_.nr) {
-      const float* values = scratch_ + l_.values + d * l_.cells;
-      l_.kernels.f32.panel[rows](weights, values, l_.cells, tile, l_.nr, values, 0);
-      const size_t bytes = static_cast<size_t>(std::min(l_.nr, a_.headDim - d)) * sizeof(float);
-      for (int64_t i = 0; i < rows; ++i) {
-        const int64_t t = token(first + i);
-        if (t >= 0) std::memcpy(out_ + t * width + d, tile + i * l_.nr, bytes);
-      }
-    }
-  }
-
-  const Layout& l_;
+  const Windows& w_;
   const WindowAttentionArgs& a_;
-  int64_t window_, head_;
-  float* scratch_;
-  const float* qkv_;
-  float* out_;
+  int64_t image_;
+  std::vector<int64_t> tokens_;
+  std::vector<int> regions_;
+  bool torn_ = false;
 };
 
 }  // namespace
 
 void CpuBackend::windowAttention(const WindowAttentionArgs& a) {
-  const Layout layout(*kernels_, a);
-  const int64_t windows = windowCount(a.map);
-  pool_.parallelFor(a.batch * windows * a.heads, [&](int64_t index, int worker) {
-    const int64_t head = index % a.heads, window = index / a.heads % windows, image = index / (a.heads * windows);
-    float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(layout.total));
-    WindowHead(layout, image, window, head, scratch).run();
+  const bool narrow = a.type != ComputeType::Float32 && kernels_->attentionBf16.gemm;
+  const Windows shared(*kernels_, narrow ? kernels_->attentionBf16 : kernels_->attentionF32, a);
+  float* bias = windowBias_.atLeast(static_cast<size_t>(a.heads * shared.biasSize()));
+  pool_.parallelFor(a.heads, [&](int64_t head, int) { shared.layOutBias(head, bias + head * shared.biasSize()); });
+  // A task is a window and some of its heads: all of them where there are windows enough.
+  const int64_t windows = windowCount(a.map), items = a.batch * windows;
+  const int64_t parts = threads() == 1 ? 1 : std::clamp<int64_t>(ceilDiv(8 * threads(), items), 1, a.heads);
+  pool_.parallelFor(items * parts, [&](int64_t index, int worker) {
+    const int64_t item = index / parts, part = index % parts;
+    const Window window(shared, item / windows, item % windows);
+    float* scratch = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(shared.scratchSize()));
+    for (int64_t head = a.heads * part / parts; head < a.heads * (part + 1) / parts; ++head)
+      window.run(head, bias + head * shared.biasSize(), scratch);
   });
 }
 

@@ -23,7 +23,7 @@ function problems(symbols) {
   const allowed = new Set([...js, ...node]);
   const used = symbols.filter((name) => /^(napi_|node_api_)/.test(name));
   const found = used.filter((name) => !allowed.has(name)).map((name) => `${name} is not in Node-API version 8`);
-  for (const name of used.filter((s) => s.includes('_external_')))
+  for (const name of used.filter((s) => /_create_external_/.test(s)))
     found.push(`${name}: external buffers are refused by some hosts`);
   for (const name of symbols.filter((s) => /^(_ZN2v8|_ZN4node|_ZNK2v8|uv_)/.test(s)))
     found.push(`${name} is not Node-API`);

@@ -1,19 +1,21 @@
 // Element type of weights and of the operands of matrix products. Sums, the residual stream and norms are float32 in
-// every type.
+// every type. Int8Fine: weights as in Int8, operands in two integers instead of one; a matrix may have it, not a model.
 #pragma once
 #include <bit>
 #include <cstdint>
 
 namespace ved {
 
-enum class ComputeType : uint8_t { Float32, BFloat16, Int8, Float16 };
+enum class ComputeType : uint8_t { Float32, BFloat16, Int8, Float16, Int8Fine };
 
 constexpr const char* computeTypeName(ComputeType type) {
   return type == ComputeType::Float32    ? "float32"
          : type == ComputeType::BFloat16 ? "bfloat16"
          : type == ComputeType::Int8     ? "int8"
+         : type == ComputeType::Int8Fine ? "int8-fine"
                                          : "float16";
 }
+constexpr bool hasInt8Weights(ComputeType type) { return type == ComputeType::Int8 || type == ComputeType::Int8Fine; }
 
 // How a matrix of activations, or a cache, lies in memory.
 enum class Element : uint8_t { Float32, BFloat16, Float16 };

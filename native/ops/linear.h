@@ -3,7 +3,8 @@
 // In bfloat16 both factors are rounded to bfloat16 first (to nearest, ties to even). In int8 they are replaced by
 //   W[n, k] = sw[n] * round(W[n, k] / sw[n]),  sw[n] = max_k |W[n, k]| / 127   (fixed when the weight is filled)
 //   x[m, k] = sx[m] * round(x[m, k] / sx[m]),  sx[m] = max_k |x[m, k]| / 127   (per row, at every call)
-// and the products of the integers are summed exactly. A row that is not finite gives a row of NaN.
+// and the products of the integers are summed exactly. A row that is not finite gives a row of NaN. In Int8Fine W is
+// replaced in the same way, and x by the sum of two such rows: its own, and that of what its own leaves.
 // In float16 both are rounded as in bfloat16, but never to infinity: float16Bits().
 // Where y is stored in 16 bits, an implementation may round b as well, and the sum before its activation.
 #pragma once

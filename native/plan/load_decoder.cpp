@@ -125,7 +125,7 @@ void loadDecoder(Loader& load, const spec::DecoderSpec& decoder, ModelWeights& w
     w.headDense = load.linear(decoder.headTransform->dense);
     w.headNorm = load.norm(decoder.headTransform->norm, decoder.headTransform->dense.out);
   }
-  w.head = load.outermost(decoder.head);
+  w.head = load.head(decoder.head);
 }
 
 }  // namespace ved::plan

@@ -129,7 +129,7 @@ std::vector<float> loadTokens(Loader& load, const std::vector<spec::LearnedToken
 }
 
 void loadEmbedding(Loader& load, const spec::PatchEmbedding& embedding, int64_t width, ModelWeights& w) {
-  w.patchProjection = load.outermost(embedding.projection);
+  w.patchProjection = load.patchProjection(embedding.projection);
   w.patchNorm = load.norm(embedding.patchNorm, width);
   w.prefixTokens = loadTokens(load, embedding.prefixTokens, width);
   w.suffixTokens = loadTokens(load, embedding.suffixTokens, width);

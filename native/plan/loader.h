@@ -64,8 +64,12 @@ class Loader {
     return norm(*value, width);
   }
 
-  // A matrix next to the model's input or output.
-  LinearPtr outermost(const spec::Linear& linear) { return this->linear(linear, nullptr, sensitiveType()); }
+  LinearPtr patchProjection(const spec::Linear& linear) { return this->linear(linear, nullptr, sensitiveType()); }
+
+  // Its matrix is as large as several layers, and read for every token: int8 keeps only its operands higher.
+  LinearPtr head(const spec::Linear& linear) {
+    return this->linear(linear, nullptr, type_ == ComputeType::Int8 ? ComputeType::Int8Fine : type_);
+  }
 
   // The perceptron of an encoder layer. rowScale: [width] factors of its outputs, or nullptr.
   MlpWeights encoderMlp(const spec::Mlp& mlp, const float* rowScale) {

@@ -178,10 +178,11 @@ VED_TEST(assemble_reference_by_hand) {
   for (int i = 0; i < 8; ++i) CHECK_EQ(out[i], want[i] + positions[i % 4]);
 }
 
-// A tied table is read out of the head's matrix: the same values, in bfloat16 rounded.
+// A tied table is read out of the head's matrix: the same values, rounded as the head's type says.
 VED_TEST(embed_tokens_from_the_head) {
   for (const CpuIsa isa : availableIsas())
-    for (const ComputeType type : {ComputeType::Float32, ComputeType::BFloat16})
+    for (const ComputeType type :
+         {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8, ComputeType::Int8Fine})
       for (const int64_t width : {1, 2, 7, 64, 65}) {
         Random random(static_cast<uint64_t>(width));
         const int64_t vocab = 71;
@@ -196,7 +197,13 @@ VED_TEST(embed_tokens_from_the_head) {
         backend->embedTokens({nullptr, nullptr, got.data(), ids, nullptr, 3, width, 1.0f, head.get()});
         for (int64_t i = 0; i < 3 * width; ++i) {
           const float want = table[static_cast<size_t>(ids[i / width] * width + i % width)];
-          CHECK_EQ(got[i], type == ComputeType::Float32 ? want : bfloat16ToFloat(bfloat16Bits(want)));
+          const float* row = table.data() + ids[i / width] * width;
+          float top = 0;
+          for (int64_t k = 0; k < width; ++k) top = std::max(top, std::fabs(row[k]));
+          if (hasInt8Weights(type))
+            CHECK(checkClose(got[i], want, top / 254 + 2 * kEps * top, "a row of integers"));
+          else
+            CHECK_EQ(got[i], type == ComputeType::Float32 ? want : bfloat16ToFloat(bfloat16Bits(want)));
         }
       }
 }

@@ -146,15 +146,45 @@ VED_TEST(linear_reference_matches_formula) {
 VED_TEST(linear_int8_does_not_saturate) {
   for (const Target& target : targets()) {
     if (!target.knows(ComputeType::Int8)) continue;
+    for (const ComputeType type : {ComputeType::Int8, ComputeType::Int8Fine}) {
+      const auto backend = target.make(1);
+      const int64_t in = 4099, out = 35;
+      const std::vector<float> w(in * out, -1.0f), x(in, 3.0f);
+      std::vector<float> y(out);
+      const auto weight = backend->makeLinear(in, out, false, type);
+      weight->setBlock(0, out, 0, in, w.data(), in, 1);
+      weight->seal();
+      backend->linear({weight.get(), x.data(), in, y.data(), out, 1});
+      for (const float v : y) checkClose(v, -3.0 * in, 8 * kEps * 3.0 * in, "extreme int8 sum");
+    }
+  }
+}
+
+// Operands in two integers: the error of an operand is at most 1/254 of 1/254 of the row's largest.
+VED_TEST(linear_int8_fine_is_finer) {
+  for (const Target& target : targets()) {
+    if (!target.knows(ComputeType::Int8Fine)) continue;
     const auto backend = target.make(1);
-    const int64_t in = 4099, out = 35;
-    const std::vector<float> w(in * out, -1.0f), x(in, 3.0f);
-    std::vector<float> y(out);
-    const auto weight = backend->makeLinear(in, out, false, ComputeType::Int8);
-    weight->setBlock(0, out, 0, in, w.data(), in, 1);
-    weight->seal();
-    backend->linear({weight.get(), x.data(), in, y.data(), out, 1});
-    for (const float v : y) checkClose(v, -3.0 * in, 8 * kEps * 3.0 * in, "extreme int8 sum");
+    Random random(8);
+    const int64_t in = 300, out = 40, rows = 5;
+    std::vector<float> x(rows * in), y(rows * out);
+    random.fill(x.data(), x.size());
+    const std::vector<float> w(in * out, 1.0f);  // without an error of its own
+    double worst[2] = {};
+    for (const ComputeType type : {ComputeType::Int8, ComputeType::Int8Fine}) {
+      const auto weight = backend->makeLinear(in, out, false, type);
+      weight->setBlock(0, out, 0, in, w.data(), in, 1);
+      weight->seal();
+      backend->linear({weight.get(), x.data(), in, y.data(), out, rows});
+      for (int64_t i = 0; i < rows * out; ++i) {
+        double want = 0;
+        for (int64_t k = 0; k < in; ++k) want += x[i / out * in + k];
+        double& error = worst[type == ComputeType::Int8Fine];
+        error = std::max(error, std::fabs(y[i] - want));
+      }
+    }
+    CHECK(worst[0] > 1e-2);
+    CHECK(worst[1] < worst[0] / 100);
   }
 }
 
@@ -205,7 +235,7 @@ VED_TEST(linear_nan_stays_in_its_row) {
           {weight.get(), x.data(), in, y.data(), out, rows, true, static_cast<Activation>(act), nullptr, 0});
       for (int64_t i = 0; i < rows * out; ++i) {
         const int64_t row = i / out;
-        if (type == ComputeType::Int8 && row == 9) continue;  // its scale is infinite: NaN, as linear.h says
+        if (hasInt8Weights(type) && row == 9) continue;  // its scale is infinite: NaN, as linear.h says
         if (!target.keepsNan && static_cast<Activation>(act) == Activation::Relu && row == 5) continue;
         CHECK(std::isnan(y[i]) == (row == 5));
         if (row != 5 && row != 9) CHECK(std::isfinite(y[i]));

@@ -219,7 +219,7 @@ VED_TEST(loader_errors_come_out_of_any_thread) {
   }
 }
 
-VED_TEST(loader_int8_keeps_narrow_perceptrons_higher) {
+VED_TEST(loader_int8_keeps_what_is_sensitive_higher) {
   const auto backend = makeCpuBackend(CpuIsa::Auto, 1);
   for (const int64_t width : {128, 255, 256, 768}) {
     TensorTable table;
@@ -246,8 +246,9 @@ VED_TEST(loader_int8_keeps_narrow_perceptrons_higher) {
     const plan::MlpWeights weights = load.encoderMlp(mlp, nullptr);
     const ComputeType want = width < 256 ? ComputeType::BFloat16 : ComputeType::Int8;
     CHECK(weights.up->type == want && weights.down->type == want);
-    const plan::LinearPtr outermost = load.outermost(mlp.up), inner = load.linear(mlp.up);
-    CHECK(outermost->type == ComputeType::BFloat16 && inner->type == ComputeType::Int8);
+    const plan::LinearPtr patches = load.patchProjection(mlp.up), head = load.head(mlp.up), inner = load.linear(mlp.up);
+    CHECK(patches->type == ComputeType::BFloat16 && head->type == ComputeType::Int8Fine);
+    CHECK(inner->type == ComputeType::Int8);
     load.packPending();
   }
 }

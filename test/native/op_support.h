@@ -31,7 +31,8 @@ inline uint16_t bits16(float value, Element element) {
 inline float from16(uint16_t bits, Element element) {
   return element == Element::BFloat16 ? bfloat16ToFloat(bits) : float16ToFloat(bits);
 }
-constexpr ComputeType kTypes[] = {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8};
+constexpr ComputeType kTypes[] = {ComputeType::Float32, ComputeType::BFloat16, ComputeType::Int8,
+                                  ComputeType::Int8Fine};
 
 inline std::string label(ops::CpuIsa isa) { return ops::cpuIsaName(isa); }
 

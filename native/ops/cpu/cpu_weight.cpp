@@ -47,7 +47,7 @@ CpuWeight::CpuWeight(const KernelTable& kernels, Arena& arena, int64_t inSize, i
       std::memset(panel(p) + (units_ - 1) * width, 0, static_cast<size_t>(width) * sizeof(float));
   std::memset(panels_.data() + panelCount_ * panelUnits(), 0, kPackSlack * sizeof(float));
   bias_ = zeros(padded);
-  if (type != ComputeType::Int8) return;
+  if (!hasInt8Weights(type)) return;
   scale_ = zeros(padded);
   offset_.assign(static_cast<size_t>(padded), 0);
   magnitude_.assign(static_cast<size_t>(padded), kUnknown);
@@ -131,6 +131,12 @@ void CpuWeight::readRow(int64_t n, float* row) const {
   const float* from = panel(n / width) + n % width;
   if (type == ComputeType::Float32) {
     for (int64_t k = 0; k < in; ++k) row[k] = from[k * width];
+    return;
+  }
+  if (hasInt8Weights(type)) {
+    const auto* integers = reinterpret_cast<const int8_t*>(from);
+    const float scale = scale_.data()[n];
+    for (int64_t k = 0; k < in; ++k) row[k] = scale * static_cast<float>(integers[k / 4 * 4 * width + k % 4]);
     return;
   }
   const auto* halves = reinterpret_cast<const uint16_t*>(from);

@@ -17,10 +17,10 @@ class CpuWeight final : public LinearWeight {
                 int64_t outStride, int64_t inStride) override;
   void setBias(int64_t outBegin, int64_t outCount, const float* data) override;
   void setMagnitudes(int64_t outBegin, int64_t outCount, const float* magnitudes) override;
-  bool needsMagnitudes() const override { return type == ComputeType::Int8; }
+  bool needsMagnitudes() const override { return hasInt8Weights(type); }
   void seal() override { magnitude_ = {}; }
 
-  // W[n, :] as float32. Not in int8.
+  // W[n, :] as float32
   void readRow(int64_t n, float* row) const;
   const GemmKernels& gemm() const { return *gemm_; }
   int64_t units() const { return units_; }

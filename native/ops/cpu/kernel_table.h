@@ -47,7 +47,8 @@ struct AttentionKernels {
 };
 
 // y[i, n] = act(tile[i * panelWidth + n] + bias[n]) + residual[i, n] for n < columns <= panelWidth; in int8
-// (tile - offset[n]) * rowScale[i] * columnScale[n] takes the place of tile.
+// (tile - offset[n]) * rowScale[i] * columnScale[n] takes the place of tile, and where there are rests, its sum with
+// the same of row `rows` + i.
 struct EpilogueArgs {
   const float* tile;
   int64_t rows;
@@ -60,6 +61,7 @@ struct EpilogueArgs {
   const float* rowScale = nullptr;     // int8, else nullptr
   const float* columnScale = nullptr;  // padded
   const int32_t* offset = nullptr;     // padded
+  bool rests = false;
 };
 
 // What weights are packed with. Rows: consecutive k of one output. Columns: consecutive outputs, k in steps of ldx.
@@ -87,6 +89,8 @@ struct KernelTable {
   AttentionKernels attentionF32, attentionBf16;
   // out[k * stride + r] = x[r * ldx + k]; lanes between rows and the next whole vector are overwritten
   void (*packRows)(const float* x, int64_t ldx, int64_t rows, int64_t k, float* out, int64_t stride);
+  // out = x less what packOperand of int8 makes of it
+  void (*restOfRow)(const float* x, int64_t k, float* out);
   // out[l * ldo + d] = sums[d * panelWidth + l] * inverse[l], l < lanes, d < headDim
   void (*storeQueries)(const float* sums, int64_t headDim, int64_t lanes, const float* inverse, float* out,
                        int64_t ldo);
@@ -101,7 +105,7 @@ struct KernelTable {
   RowSummary (*summarizeRow)(const float* logits, int64_t vocab);
 
   const GemmKernels& gemm(ComputeType type) const {
-    return type == ComputeType::Float32 ? f32 : type == ComputeType::BFloat16 ? bf16 : int8;
+    return hasInt8Weights(type) ? int8 : type == ComputeType::BFloat16 ? bf16 : f32;
   }
 };
 

@@ -13,7 +13,8 @@ constexpr int64_t kWorthWaking = 1 << 17;          // multiply-adds: a few micro
 // How one linear op is cut: rows into tiles of at most MR, tiles into blocks that fit L2, panels into groups;
 // a task is one (block, group).
 struct Cut {
-  int64_t rows, elements;  // elements of 4 bytes per packed row
+  int64_t rows, parts;  // packed rows per row: 2 with its rest
+  int64_t elements;     // elements of 4 bytes of a row, all its parts
   int64_t tiles, tilesPerBlock, blocks, groups;
 
   int64_t firstRow(int64_t tile) const { return rows * tile / tiles; }
@@ -23,7 +24,8 @@ struct Cut {
 };
 
 Cut cutOf(const KernelTable& kernels, const CpuWeight& weight, int64_t rows, int threads) {
-  Cut c{rows, weight.gemm().elements(weight.in), ceilDiv(rows, kernels.tileRows), 0, 0, 0};
+  const int64_t parts = weight.type == ComputeType::Int8Fine ? 2 : 1;
+  Cut c{rows, parts, parts * weight.gemm().elements(weight.in), ceilDiv(rows, kernels.tileRows / parts), 0, 0, 0};
   const int64_t tileBytes = std::max<int64_t>(1, c.elements * ceilDiv(rows, c.tiles) * 4);
   c.tilesPerBlock = std::max<int64_t>(4, kPackedBlockBytes / tileBytes);
   c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
@@ -63,12 +65,14 @@ struct Task {
                    args.ldr,
                    args.y + row * args.ldy + column,
                    args.ldy,
-                   rowScale ? rowScale + row : nullptr,
+                   rowScale ? rowScale + cut.parts * row : nullptr,
                    rowScale ? weight.scale() + column : nullptr,
-                   rowScale ? weight.offset() + column : nullptr};
+                   rowScale ? weight.offset() + column : nullptr,
+                   cut.parts == 2};
     prefetchTile(e.y, e.ldy, rows, e.columns);  // 5 % of an encoder layer: stores would wait for their lines
     const GemmKernels& gemm = weight.gemm();
-    const PanelKernel multiply = 2 * e.columns <= kernels.panelWidth ? gemm.half[rows] : gemm.panel[rows];
+    const PanelKernel multiply =
+        2 * e.columns <= kernels.panelWidth ? gemm.half[cut.parts * rows] : gemm.panel[cut.parts * rows];
     multiply(packed + cut.packedOffset(t), weight.panel(p), weight.units(), out, kernels.panelWidth, prefetch,
              prefetchLines);
     kernels.epilogue(e, args.activation);
@@ -91,6 +95,14 @@ struct Task {
   }
 };
 
+// The rows of a tile followed by their rests: [2 * rows, k].
+void splitRows(const KernelTable& kernels, const float* x, int64_t ldx, int64_t rows, int64_t k, float* out) {
+  for (int64_t i = 0; i < rows; ++i) {
+    std::copy_n(x + i * ldx, k, out + i * k);
+    kernels.restOfRow(x + i * ldx, k, out + (rows + i) * k);
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<LinearWeight> CpuBackend::makeLinear(int64_t in, int64_t out, bool hasBias, ComputeType type) {
@@ -107,11 +119,18 @@ void CpuBackend::linear(const LinearArgs& a) {
   const Cut cut = cutOf(*kernels_, weight, a.rows, threads());
   float* packed = packed_.atLeast(static_cast<size_t>(cut.packedElements()));
   float* rowScale =
-      weight.type == ComputeType::Int8 ? rowScale_.atLeast(static_cast<size_t>(a.rows + kPackSlack)) : nullptr;
-  auto pack = [&](int64_t t, int) {
+      hasInt8Weights(weight.type) ? rowScale_.atLeast(static_cast<size_t>(cut.parts * a.rows + kPackSlack)) : nullptr;
+  auto pack = [&](int64_t t, int worker) {
     const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
-    weight.gemm().packOperand(a.x + row * a.ldx, a.ldx, rows, weight.in, packed + cut.packedOffset(t),
-                              rowScale ? rowScale + row : nullptr);
+    const float* x = a.x + row * a.ldx;
+    int64_t ldx = a.ldx;
+    if (cut.parts == 2) {
+      float* split = scratch_[static_cast<size_t>(worker)].atLeast(static_cast<size_t>(2 * rows * weight.in));
+      splitRows(*kernels_, x, ldx, rows, weight.in, split);
+      x = split, ldx = weight.in;
+    }
+    weight.gemm().packOperand(x, ldx, cut.parts * rows, weight.in, packed + cut.packedOffset(t),
+                              rowScale ? rowScale + cut.parts * row : nullptr);
   };
   if (cut.groups == 1 && cut.blocks == 1) {
     for (int64_t t = 0; t < cut.tiles; ++t) pack(t, 0);

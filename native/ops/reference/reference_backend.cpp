@@ -8,19 +8,48 @@ namespace ved::ops {
 
 namespace {
 
-// A row of factors as the type has them (see linear.h).
+// A row as int8 has it: integers times a scale (see linear.h).
+struct Quantized {
+  std::vector<float> integers;
+  double scale;  // NaN where the row is not finite
+};
+
+Quantized quantize(const float* x, int64_t n) {
+  float top = 0, probe = 0;
+  for (int64_t i = 0; i < n; ++i) top = std::max(top, std::fabs(x[i])), probe += x[i] * 0.0f;
+  const float inverse = top > 1e-30f ? 127.0f / top : 0.0f;
+  Quantized row{std::vector<float>(static_cast<size_t>(n)), probe == 0.0f ? top / 127.0 : std::nan("")};
+  for (int64_t i = 0; i < n; ++i) row.integers[i] = std::nearbyint(x[i] * inverse);
+  return row;
+}
+
+// What is left of a row, in the arithmetic of float32: an integer of the second part changes with the last bit.
+std::vector<float> restOf(const float* x, const Quantized& row) {
+  const float scale = static_cast<float>(row.scale * 127.0) * (1.0f / 127.0f);
+  std::vector<float> rest(row.integers.size());
+  for (size_t i = 0; i < rest.size(); ++i) rest[i] = x[i] - scale * row.integers[i];
+  return rest;
+}
+
+// A row of weights as the type has them.
 std::vector<double> rounded(const float* x, int64_t n, ComputeType type) {
   std::vector<double> row(x, x + n);
   if (type == ComputeType::BFloat16)
     for (int64_t i = 0; i < n; ++i) row[i] = bfloat16ToFloat(bfloat16Bits(x[i]));
   if (type == ComputeType::Float16)
     for (int64_t i = 0; i < n; ++i) row[i] = float16ToFloat(float16Bits(x[i]));
-  if (type != ComputeType::Int8) return row;
-  float top = 0, probe = 0;
-  for (int64_t i = 0; i < n; ++i) top = std::max(top, std::fabs(x[i])), probe += x[i] * 0.0f;
-  const float inverse = top > 1e-30f ? 127.0f / top : 0.0f;
-  for (int64_t i = 0; i < n; ++i)
-    row[i] = probe == 0.0f ? std::nearbyint(x[i] * inverse) * (static_cast<double>(top) / 127.0) : std::nan("");
+  if (!hasInt8Weights(type)) return row;
+  const Quantized as = quantize(x, n);
+  for (int64_t i = 0; i < n; ++i) row[i] = as.integers[i] * as.scale;
+  return row;
+}
+
+// A row of operands as the type has them.
+std::vector<double> operand(const float* x, int64_t n, ComputeType type) {
+  if (type != ComputeType::Int8Fine) return rounded(x, n, type);
+  const Quantized first = quantize(x, n), second = quantize(restOf(x, first).data(), n);
+  std::vector<double> row(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) row[i] = first.integers[i] * first.scale + second.integers[i] * second.scale;
   return row;
 }
 
@@ -70,7 +99,7 @@ class ReferenceBackend final : public Backend {
   void linear(const LinearArgs& a) override {
     const auto& weight = static_cast<const ReferenceWeight&>(*a.weight);
     for (int64_t m = 0; m < a.rows; ++m) {
-      const std::vector<double> x = rounded(a.x + m * a.ldx, weight.in, weight.type);
+      const std::vector<double> x = operand(a.x + m * a.ldx, weight.in, weight.type);
       for (int64_t n = 0; n < weight.out; ++n) {
         double sum = 0;
         for (int64_t k = 0; k < weight.in; ++k) sum += x[k] * weight.w[n * weight.in + k];

@@ -70,7 +70,21 @@ void dispatch(Activation activation, F f) {
   }
 }
 
+// The rows' sums and those of their rests as one tile of float32.
+inline void joinRests(const EpilogueArgs& e, float* out) {
+  for (int64_t i = 0; i < e.rows; ++i)
+    for (int64_t n = 0; n < kPanel; n += Vec::kWidth)
+      Vec::add(tileValues<true>(e, i, n), tileValues<true>(e, e.rows + i, n)).store(out + i * kPanel + n);
+}
+
 inline void epilogue(const EpilogueArgs& e, Activation activation) {
+  if (e.rests) {
+    alignas(64) float joined[kMaxTileRows / 2 * kPanel];
+    joinRests(e, joined);
+    EpilogueArgs sums = e;
+    sums.tile = joined, sums.rowScale = nullptr, sums.rests = false;
+    return epilogue(sums, activation);
+  }
   if (e.rowScale)
     dispatch(activation, [&]<Activation A>() { epilogueRows<A, true>(e); });
   else

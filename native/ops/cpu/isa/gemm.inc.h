@@ -96,6 +96,22 @@ inline void packRows(const float* x, int64_t ldx, int64_t rows, int64_t k, float
     for (int64_t r0 = 0; r0 < rows; r0 += W) packBlock(x + i, ldx, rows, k - i, out + i * stride, stride, r0);
 }
 
+// What int8 makes of a row: x[k] = scale * round(inverse * x[k]). Not finite: scale is NaN.
+struct RowScale {
+  float scale, inverse;
+};
+inline RowScale rowScaleOf(const float* x, int64_t k) {
+  const float top = largestFinite(x, k);
+  const float usable = top >= 1e-30f ? top : 1e-30f;  // rows of (nearly) zeros, and NaN
+  return {top == top ? usable * (1.0f / 127.0f) : top, 127.0f / usable};
+}
+
+inline void restOfRow(const float* x, int64_t k, float* out) {
+  const RowScale row = rowScaleOf(x, k);
+  constexpr float kRounding = 12582912.0f;  // as in nearestInteger
+  for (int64_t i = 0; i < k; ++i) out[i] = x[i] - row.scale * ((x[i] * row.inverse + kRounding) - kRounding);
+}
+
 // Rows of x, encoded element by element in a buffer that stays in L1, then transposed as 4-byte elements.
 template <class Encode>
 void packOperand(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float* rowScale) {
@@ -105,10 +121,8 @@ void packOperand(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out
   float inverse[kMaxTileRows] = {};
   if constexpr (Encode::kQuantized) {
     for (int64_t r = 0; r < rows; ++r) {
-      const float top = largestFinite(x + r * ldx, k);
-      const float usable = top >= 1e-30f ? top : 1e-30f;  // rows of (nearly) zeros, and NaN
-      rowScale[r] = top == top ? usable * (1.0f / 127.0f) : top;
-      inverse[r] = 127.0f / usable;
+      const RowScale row = rowScaleOf(x + r * ldx, k);
+      rowScale[r] = row.scale, inverse[r] = row.inverse;
     }
   }
   auto* to = static_cast<float*>(out);

@@ -25,6 +25,7 @@ constexpr KernelTable makeTable(const char* name) {
           {&kGemmFloat32, packLanesFloat32, packValuesFloat32, softmaxFloat32},
           {},
           packRows,
+          restOfRow,
           storeQueries,
           {roundPairs, pairColumns, largestFinite, columnMagnitudes, quantizeRow, quantizeColumns},
           epilogue,

@@ -1,7 +1,7 @@
 // Innermost loops of the matrix kernels, counted in the disassembly.
 import { spawnSync } from 'node:child_process';
 
-const DOTS = /^(vfmadd\d+ps|vdpbf16ps|vpdpbusd|vpmaddwd)$/;
+const DOTS = /^(vfmadd\d+ps|vdpbf16ps|vpdpbusd|vpmaddwd|tdpbf16ps|tdpbssd)$/;
 
 /** Functions of an object file: name to instructions { at, op, operands }. */
 function functions(object) {
@@ -36,6 +36,14 @@ function loops(code) {
   );
 }
 
+/** The name of a kernel of the largest tile; undefined for other functions. */
+function kernelOf(name, tileRows) {
+  if (/\.cold/.test(name)) return undefined;
+  if (/::tilePanel<true, true>/.test(name)) return 'tiles';
+  const match = /panelKernel<.*::(Dot\w+), (\d+), 2>/.exec(name);
+  return match && Number(match[2]) === tileRows ? match[1] : undefined;
+}
+
 /**
  * Objects are { file, isa, tileRows }. Of the largest tile of each product: multiply-adds, instructions and accesses to the stack of one pass through its loop. Where
  * the compiler made several loops of one, the worst of each.
@@ -44,12 +52,12 @@ export function countLoops(objects) {
   const counts = {};
   for (const { file, isa, tileRows } of objects)
     for (const [name, code] of functions(file)) {
-      const match = /panelKernel<.*::(Dot\w+), (\d+), 2>/.exec(name);
-      if (!match || Number(match[2]) !== tileRows || /\.cold/.test(name)) continue;
+      const kernel = kernelOf(name, tileRows);
+      if (!kernel) continue;
       const all = loops(code);
       if (!all.length) throw new Error(`${file}: no loop in ${name}`);
       const worst = (of) => Math.max(...all.map(of));
-      counts[`${isa} ${match[1]}`] = {
+      counts[`${isa} ${kernel}`] = {
         multiplyAdds: Math.min(...all.map((loop) => loop.filter(({ op }) => DOTS.test(op)).length)),
         instructions: worst((loop) => loop.length),
         stack: worst((loop) => loop.filter(({ operands }) => /%[er]?[sb]p\b/.test(operands)).length),

@@ -1,7 +1,7 @@
 // Instruction counts against a committed budget. Wall time on shared machines cannot be a test; this can.
 //   node benchmarks/instructions/run.mjs [--write]
 // Scalar and AVX2 kernels, packing, plans, tensor files and token choice are run under callgrind; the innermost loops of the
-// AVX-512 kernels, which it cannot run, and of the AVX2 kernels are counted in the disassembly. More than 3 % above the budget
+// AVX-512 and AMX kernels, which it cannot run, and of the AVX2 kernels are counted in the disassembly. More than 3 % above the budget
 // fails. --write takes the counts as the new budget. Without the tools, or with another compiler than the budget's, it is
 // skipped. The last line is "N passed, N failed[, N skipped]".
 import { spawnSync } from 'node:child_process';
@@ -58,6 +58,8 @@ function objects() {
     names.map((name) => ({ file: path.join(folder, `${name}.cpp.o`), isa, tileRows }));
   return [
     ...ofIsa('avx512', 14, ['kernels_avx512', 'bf16_avx512bf16', 'int8_avx512vnni']),
+    ...ofIsa('amx bfloat16', 32, ['bf16_amx']),
+    ...ofIsa('amx int8', 32, ['int8_amx']),
     ...ofIsa('avx2', 6, ['kernels_avx2', 'int8_avxvnni']),
   ];
 }

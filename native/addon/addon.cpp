@@ -67,7 +67,7 @@ Napi::Value cpuFeatures(const Napi::CallbackInfo& info) {
     if (ops::cpuIsaAvailable(isa)) isas.Set(count++, ops::cpuIsaName(isa));
   Napi::Object o = Napi::Object::New(env);
   o.Set("isas", isas);
-  o.Set("best", ops::cpuIsaName(ops::bestCpuIsa()));
+  o.Set("best", ops::cpuKernelsName(ops::bestCpuIsa()));
   o.Set("hardwareThreads", std::thread::hardware_concurrency());
   return o;
 }

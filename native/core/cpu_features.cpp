@@ -1,9 +1,14 @@
 #include "core/cpu_features.h"
 
-#include <cstdint>
+#include <cstdlib>
+#include <cstring>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define VED_X86_64 1
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(_MSC_VER)
 #include <intrin.h>
 #else
@@ -16,6 +21,20 @@
 #endif
 
 namespace ved {
+
+namespace {
+bool bit(uint32_t value, int index) { return (value >> index) & 1u; }
+}  // namespace
+
+void detectAmx(const AmxProbe& p, CpuFeatures& f) {
+  constexpr uint64_t kTileStates = uint64_t{3} << 17;  // configuration and data
+  const bool bf16 = bit(p.leaf7, 22), tiles = bit(p.leaf7, 24), int8 = bit(p.leaf7, 25);
+  const bool saved = (p.savedStates & kTileStates) == kTileStates;
+  const bool large = p.bytesPerRow >= 64 && p.tiles >= 8 && p.rows >= 16;
+  const bool off = p.variable && std::strcmp(p.variable, "0") == 0;
+  if (!tiles || !(bf16 || int8) || !saved || !large || off || !p.permitted()) return;
+  f.amxBf16 = bf16, f.amxInt8 = int8;
+}
 
 #if defined(VED_X86_64)
 namespace {
@@ -47,7 +66,25 @@ uint64_t xgetbv0() {
 #endif
 }
 
-bool bit(uint32_t value, int index) { return (value >> index) & 1u; }
+// Linux saves 8 KiB of tiles only for processes that have asked for it; the answer holds for all threads. Other systems
+// are not asked, so that AMX stays unused there.
+bool tilesPermitted() {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool permitted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return permitted;
+#else
+  return false;
+#endif
+}
+
+void probeAmx(CpuFeatures& f, uint32_t leaf7, uint64_t xcr0) {
+  if (!f.avx512 || !bit(leaf7, 24) || cpuid(0).a < 0x1d) return;
+  const Registers palette = cpuid(0x1d, 1);
+  detectAmx({leaf7, xcr0, palette.b & 0xffff, palette.b >> 16, palette.c & 0xffff, std::getenv("VED_CPU_AMX"),
+             tilesPermitted},
+            f);
+}
 
 }  // namespace
 
@@ -67,6 +104,7 @@ CpuFeatures detectCpuFeatures() {
   f.avxVnni = f.avx2 && bit(sevenOne.a, 4);
   f.avx512Bf16 = f.avx512 && bit(sevenOne.a, 5);
   f.avx512Vnni = f.avx512 && bit(seven.c, 11);
+  probeAmx(f, seven.d, xcr0);
   return f;
 }
 #elif defined(__aarch64__) || defined(_M_ARM64)

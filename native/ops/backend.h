@@ -132,7 +132,7 @@ class Backend {
 std::unique_ptr<Backend> makeReferenceBackend();
 
 enum class CpuIsa { Auto, Scalar, Avx2, Avx512, Neon };
-// What a processor may have beyond its instruction set: VNNI and BF16 of AVX-512, AVX-VNNI, dot products of NEON.
+// What a processor may have beyond its instruction set: VNNI and BF16 of AVX-512, AMX, AVX-VNNI, dot products of NEON.
 // None: the kernels of processors without them, for tests and measurements.
 enum class CpuExtensions { Detected, None };
 // threads 0: chosen from the machine. Throws ved::Error (Unsupported) when the ISA is not available here.
@@ -143,5 +143,6 @@ std::unique_ptr<Backend> makeCudaBackend(int device);
 bool cpuIsaAvailable(CpuIsa isa);
 CpuIsa bestCpuIsa();
 const char* cpuIsaName(CpuIsa isa);
+const char* cpuKernelsName(CpuIsa isa);  // with the matrix unit where one is used: "avx512+amx"
 
 }  // namespace ved::ops

@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   const bool device = deviceCuda().api != nullptr;
   std::printf("ved_tests: cuda: %s%s\n",
               device ? "the op cases ran on device 0" : "0 GPU tests run: ", device ? "" : deviceCuda().reason.c_str());
+  std::printf("ved_tests: amx: %s\n", amxTarget() ? "the op cases ran on emulated tiles"
+                                                  : "0 cases run: emulated over AVX-512 with BF16, which is not here");
   std::printf("ved_tests: %d passed, %d failed, %d skipped\n", counts[0], counts[1], counts[2]);
   const bool nothingRan = counts[0] + counts[1] + counts[2] == 0;
   if (nothingRan) std::printf("ved_tests: no case matches\n");

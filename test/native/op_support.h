@@ -52,6 +52,7 @@ struct Target {
   }
 };
 const std::vector<Target>& targets();
+const Target* amxTarget();  // the kernels of AMX over tiles in software; nullptr where they cannot run
 
 inline std::vector<std::pair<Target, ComputeType>> targetsAndTypes() {
   std::vector<std::pair<Target, ComputeType>> all;

@@ -42,6 +42,10 @@ cpu::KernelTable extended(cpu::KernelTable t, CpuIsa isa, const CpuFeatures& fea
   if (isa == CpuIsa::Avx512 && features.avx512Bf16)
     t.bf16 = cpu::kBf16Avx512, t.attentionBf16 = cpu::kAttentionBf16Avx512;
   if (isa == CpuIsa::Avx512 && features.avx512Vnni) t.int8 = cpu::kInt8Avx512;
+#if defined(VED_AMX)
+  if (isa == CpuIsa::Avx512 && features.amxBf16 && features.avx512Bf16) t.bf16 = cpu::kBf16Amx, t.name = "avx512+amx";
+  if (isa == CpuIsa::Avx512 && features.amxInt8) t.int8 = cpu::kInt8Amx, t.name = "avx512+amx";
+#endif
 #elif defined(VED_NEON_EXTENSIONS)
   if (isa == CpuIsa::Neon && features.neonBf16) t.bf16 = cpu::kBf16Neon, t.attentionBf16 = cpu::kAttentionBf16Neon;
   if (isa == CpuIsa::Neon && features.neonDot) t.int8 = cpu::kInt8Neon;
@@ -84,6 +88,11 @@ const char* cpuIsaName(CpuIsa isa) {
       return "neon";
   }
   return "unknown";
+}
+
+const char* cpuKernelsName(CpuIsa isa) {
+  const cpu::KernelTable* table = tableOf(isa, CpuExtensions::Detected);
+  return table ? table->name : cpuIsaName(isa);
 }
 
 std::unique_ptr<Backend> makeCpuBackend(CpuIsa isa, int threads, CpuExtensions extensions) {

@@ -53,7 +53,7 @@ class HeadAttention {
   void packKeysAndValues(const float* k, const float* v, float* scratch) const {
     for (int64_t t = 0, n = keyTiles(); t < n; ++t) {
       const int64_t row = begin(tokens_, t, n), rows = begin(tokens_, t + 1, n) - row;
-      fetchRows(k, row + rows, kernels_.tileRows);
+      fetchRows(k, row + rows, ops_.gemm->tileRows);
       fetchRows(v, row, rows);
       ops_.gemm->packOperand(k + row * ld_, ld_, rows, headDim_, keyTile(scratch, t, row), nullptr);
     }
@@ -94,8 +94,8 @@ class HeadAttention {
   }
 
  private:
-  int64_t keyTiles() const { return ceilDiv(tokens_, kernels_.tileRows); }
-  int64_t valueTiles() const { return ceilDiv(headDim_, kernels_.tileRows); }
+  int64_t keyTiles() const { return ceilDiv(tokens_, ops_.gemm->tileRows); }
+  int64_t valueTiles() const { return ceilDiv(headDim_, ops_.gemm->tileRows); }
   static int64_t begin(int64_t size, int64_t tile, int64_t tiles) { return size * tile / tiles; }
   const PanelKernel* multiply(int64_t rows) const { return 2 * rows <= width() ? ops_.gemm->half : ops_.gemm->panel; }
   float* keyTile(float* scratch, int64_t tile, int64_t row) const {

@@ -6,31 +6,39 @@
 
 namespace ved::ops::cpu {
 
-inline constexpr int kMaxTileRows = 14;
+inline constexpr int kMaxRegisterRows = 14;  // of tiles in vector registers
+inline constexpr int kMaxTileRows = 32;      // of any
 inline constexpr int kMaxPanelWidth = 32;
 // Packed buffers need this many floats behind their end: packRows stores whole vectors.
 inline constexpr int64_t kPackSlack = 16;
 
 // The product of a packed tile of rows and a panel of weights, for every element type:
 //   weights  [units][panelWidth]    one unit of 4 bytes holds `unit` consecutive k of one output
-//   operand  [units][parts][MR]     elements of 4 bytes, broadcast one by one
+//   operand  [units][parts][MR]     elements of 4 bytes, broadcast one by one; of matrix units see amx.inc.h
 //   c        [MR][ldc]              float32 sums, or int32 sums for int8
-// Summed in the order of k in one accumulator per element: the result of a row depends neither on MR nor on its
-// neighbours. `prefetch` is what comes next (lines of 64 bytes).
+// Summed in the same order of k for every MR: the result of a row depends neither on MR nor on its neighbours.
+// `prefetch` is what comes next (lines of 64 bytes).
 using PanelKernel = void (*)(const void* operand, const void* weights, int64_t units, void* c, int64_t ldc,
                              const void* prefetch, int64_t prefetchLines);
 
 struct GemmKernels {
   int unit;                             // k per unit of weights
   int parts;                            // elements of the operand per unit
+  int tileRows;                         // largest MR
   int32_t zeroPoint;                    // int8: what the operand's integers are shifted by
   PanelKernel panel[kMaxTileRows + 1];  // by MR
   PanelKernel half[kMaxTileRows + 1];   // by MR: the first half of the panel's lanes alone
   // rows of x -> operand; rowScale[r] = sx of the row (int8 only). Padding k count as zero.
   void (*packOperand)(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float* rowScale);
+  // Matrix units pad the operand to whole steps of `unitStep`, and want tiles that begin at multiples of `rowStep`:
+  // less than 16 rows save no time, and another number of rows is another configuration.
+  int rowStep = 1, unitStep = 1;
+  // State of the calling thread: must be set for MR before panels of MR rows, and dropped afterwards. nullptr: none.
+  void (*configure)(int64_t rows) = nullptr;
+  void (*release)() = nullptr;
 
   int64_t units(int64_t k) const { return (k + unit - 1) / unit; }
-  int64_t elements(int64_t k) const { return units(k) * parts; }
+  int64_t elements(int64_t k) const { return (units(k) + unitStep - 1) / unitStep * unitStep * parts; }
 };
 
 // Encoder attention with panelWidth queries side by side in the lanes of a panel. Elements as in GemmKernels of the
@@ -83,7 +91,6 @@ struct WeightKernels {
 
 struct KernelTable {
   const char* name;
-  int tileRows;    // largest MR
   int panelWidth;  // NR
   GemmKernels f32, bf16, int8;
   AttentionKernels attentionF32, attentionBf16;
@@ -118,6 +125,8 @@ extern const AttentionKernels kAttentionBf16Avx512;
 extern const GemmKernels kInt8Avx512;  // with AVX512_VNNI
 extern const GemmKernels kInt8AvxVnni;
 extern const GemmKernels kInt8Avx512Vnni256;  // with AVX512_VNNI
+extern const GemmKernels kBf16Amx;            // with AMX-BF16 and AVX512_BF16, where the build has VED_AMX
+extern const GemmKernels kInt8Amx;            // with AMX-INT8, likewise
 #elif defined(__aarch64__) || defined(_M_ARM64)
 extern const KernelTable kKernelsNeon;
 #if !defined(_MSC_VER)

@@ -15,17 +15,20 @@ constexpr int64_t kWorthWaking = 1 << 17;          // multiply-adds: a few micro
 struct Cut {
   int64_t rows, parts;  // packed rows per row: 2 with its rest
   int64_t elements;     // elements of 4 bytes of a row, all its parts
+  int64_t step;         // tiles begin at multiples of so many rows
   int64_t tiles, tilesPerBlock, blocks, groups;
 
-  int64_t firstRow(int64_t tile) const { return rows * tile / tiles; }
+  int64_t firstRow(int64_t tile) const { return std::min(rows, ceilDiv(rows, step) * tile / tiles * step); }
   // Tiles are padded: packRows stores whole vectors.
   int64_t packedOffset(int64_t tile) const { return firstRow(tile) * elements + tile * kPackSlack; }
   int64_t packedElements() const { return rows * elements + tiles * kPackSlack; }
 };
 
-Cut cutOf(const KernelTable& kernels, const CpuWeight& weight, int64_t rows, int threads) {
+Cut cutOf(const CpuWeight& weight, int64_t rows, int threads) {
+  const GemmKernels& gemm = weight.gemm();
   const int64_t parts = weight.type == ComputeType::Int8Fine ? 2 : 1;
-  Cut c{rows, parts, parts * weight.gemm().elements(weight.in), ceilDiv(rows, kernels.tileRows / parts), 0, 0, 0};
+  const int64_t step = std::max<int64_t>(1, gemm.rowStep / parts);
+  Cut c{rows, parts, parts * gemm.elements(weight.in), step, ceilDiv(rows, gemm.tileRows / parts), 0, 0, 0};
   const int64_t tileBytes = std::max<int64_t>(1, c.elements * ceilDiv(rows, c.tiles) * 4);
   c.tilesPerBlock = std::max<int64_t>(4, kPackedBlockBytes / tileBytes);
   c.blocks = ceilDiv(c.tiles, c.tilesPerBlock);
@@ -45,6 +48,25 @@ void prefetchTile(const float* y, int64_t ldy, int64_t rows, int64_t columns) {
 #endif
 }
 
+// What a matrix unit keeps in the calling thread, for the length of a task.
+class ThreadState {
+ public:
+  explicit ThreadState(const GemmKernels& gemm) : gemm_(gemm) {}
+  ThreadState(const ThreadState&) = delete;
+  ThreadState& operator=(const ThreadState&) = delete;
+  ~ThreadState() {
+    if (rows_) gemm_.release();
+  }
+  void configure(int64_t rows) {
+    if (!gemm_.configure || rows == rows_) return;
+    gemm_.configure(rows_ = rows);
+  }
+
+ private:
+  const GemmKernels& gemm_;
+  int64_t rows_ = 0;  // that it is set for
+};
+
 struct Task {
   const KernelTable& kernels;
   const CpuWeight& weight;
@@ -53,7 +75,7 @@ struct Task {
   const float* packed;    // elements of 4 bytes
   const float* rowScale;  // int8, else nullptr
 
-  void tile(int64_t p, int64_t t, const float* prefetch, int64_t prefetchLines) const {
+  void tile(ThreadState& state, int64_t p, int64_t t, const float* prefetch, int64_t prefetchLines) const {
     alignas(64) float out[kMaxTileRows * kMaxPanelWidth];
     const int64_t row = cut.firstRow(t), rows = cut.firstRow(t + 1) - row;
     const int64_t column = p * kernels.panelWidth;
@@ -73,6 +95,7 @@ struct Task {
     const GemmKernels& gemm = weight.gemm();
     const PanelKernel multiply =
         2 * e.columns <= kernels.panelWidth ? gemm.half[cut.parts * rows] : gemm.panel[cut.parts * rows];
+    state.configure(cut.parts * rows);
     multiply(packed + cut.packedOffset(t), weight.panel(p), weight.units(), out, kernels.panelWidth, prefetch,
              prefetchLines);
     kernels.epilogue(e, args.activation);
@@ -86,11 +109,12 @@ struct Task {
     const int64_t lastPanel = weight.panelCount() * (group + 1) / cut.groups;
     const int64_t lines = ceilDiv(weight.panelUnits(), 16 * (lastTile - firstTile));
     const bool alone = lastTile - firstTile == 1;
+    ThreadState state(weight.gemm());
     for (int64_t p = firstPanel; p < lastPanel; ++p)
       for (int64_t t = firstTile; t < lastTile; ++t) {
         const bool more = p + 1 < weight.panelCount();
         const float* next = weight.panel(more ? p + 1 : p) + (t - firstTile) * lines * 16;
-        tile(p, t, alone ? nullptr : next, more ? lines : 0);
+        tile(state, p, t, alone ? nullptr : next, more ? lines : 0);
       }
   }
 };
@@ -116,7 +140,7 @@ const float* CpuBackend::biasOf(const LinearWeight& weight) const {
 void CpuBackend::linear(const LinearArgs& a) {
   const auto& weight = static_cast<const CpuWeight&>(*a.weight);
   if (a.rows <= 0 || weight.out <= 0) return;
-  const Cut cut = cutOf(*kernels_, weight, a.rows, threads());
+  const Cut cut = cutOf(weight, a.rows, threads());
   float* packed = packed_.atLeast(static_cast<size_t>(cut.packedElements()));
   float* rowScale =
       hasInt8Weights(weight.type) ? rowScale_.atLeast(static_cast<size_t>(cut.parts * a.rows + kPackSlack)) : nullptr;

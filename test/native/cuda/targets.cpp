@@ -38,6 +38,7 @@ std::vector<Target> makeTargets() {
         targets.push_back({label(isa) + (extensions == ops::CpuExtensions::None ? " without extensions" : ""),
                            [=](int threads) { return ops::makeCpuBackend(isa, threads, extensions); },
                            {std::begin(kTypes), std::end(kTypes)}});
+  if (const Target* amx = amxTarget()) targets.push_back(*amx);
   if (const cuda::Api* api = emulatedCuda().api) targets.push_back(cudaTarget("cuda-emulator", *api));
 #if defined(VED_FAKE_CUBLAS_FILE)
   if (const cuda::Api* api = emulatedCuda().api)

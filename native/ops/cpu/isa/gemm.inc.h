@@ -117,8 +117,8 @@ template <class Encode>
 void packOperand(const float* x, int64_t ldx, int64_t rows, int64_t k, void* out, float* rowScale) {
   constexpr int64_t kChunk = 64 * Encode::kUnit;  // k
   constexpr int64_t kElements = 64 * Encode::kParts;
-  alignas(64) uint32_t encoded[kMaxTileRows * kElements];
-  float inverse[kMaxTileRows] = {};
+  alignas(64) uint32_t encoded[kMaxRegisterRows * kElements];
+  float inverse[kMaxRegisterRows] = {};
   if constexpr (Encode::kQuantized) {
     for (int64_t r = 0; r < rows; ++r) {
       const RowScale row = rowScaleOf(x + r * ldx, k);

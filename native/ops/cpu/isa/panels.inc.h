@@ -15,6 +15,7 @@ constexpr PanelKernel panelOrNull() {
 
 template <class Dot, int V>
 constexpr void setPanels(PanelKernel (&panel)[kMaxTileRows + 1]) {
+  static_assert(kMaxRegisterRows == 14);
   const PanelKernel all[] = {nullptr,
                              panelOrNull<Dot, 1, V>(),
                              panelOrNull<Dot, 2, V>(),
@@ -30,12 +31,12 @@ constexpr void setPanels(PanelKernel (&panel)[kMaxTileRows + 1]) {
                              panelOrNull<Dot, 12, V>(),
                              panelOrNull<Dot, 13, V>(),
                              panelOrNull<Dot, 14, V>()};
-  for (int i = 0; i <= kMaxTileRows; ++i) panel[i] = all[i];
+  for (int i = 0; i <= kMaxRegisterRows; ++i) panel[i] = all[i];
 }
 
 template <class Dot>
 constexpr GemmKernels makeGemm(decltype(GemmKernels::packOperand) pack) {
-  GemmKernels g{Dot::kUnit, Dot::kParts, Dot::kZeroPoint, {}, {}, pack};
+  GemmKernels g{Dot::kUnit, Dot::kParts, Dot::kTileRows, Dot::kZeroPoint, {}, {}, pack};
   setPanels<Dot, Dot::kPanelVectors>(g.panel);
   setPanels<Dot, Dot::kPanelVectors / 2>(g.half);
   return g;

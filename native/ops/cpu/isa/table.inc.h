@@ -11,13 +11,12 @@
 namespace ved::ops::cpu {
 namespace {
 
-static_assert(Vec::kTileRows <= kMaxTileRows && kPanel <= kMaxPanelWidth && Vec::kWidth <= kPackSlack);
+static_assert(Vec::kTileRows <= kMaxRegisterRows && kPanel <= kMaxPanelWidth && Vec::kWidth <= kPackSlack);
 
 constexpr GemmKernels kGemmFloat32 = makeGemm<DotFloat32>(packFloats);
 
 constexpr KernelTable makeTable(const char* name) {
   return {name,
-          Vec::kTileRows,
           kPanel,
           kGemmFloat32,
           makeGemm<DotBf16>(packOperand<EncodeBf16>),

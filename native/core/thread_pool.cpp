@@ -30,6 +30,7 @@ void pause() noexcept {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = std::min(usableProcessors(), kMaxDefaultThreads);
+  ranges_ = std::make_unique<Range[]>(static_cast<size_t>(threads));
   workers_.reserve(static_cast<size_t>(threads - 1));
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { workerMain(i); });
@@ -52,9 +53,11 @@ void ThreadPool::stop() noexcept {
 void ThreadPool::run(int64_t count, Call call, void* context) {
   call_ = call;
   context_ = context;
-  count_ = count;
   error_ = nullptr;
-  next_.store(0, std::memory_order_relaxed);
+  for (int64_t i = 0, n = threads(); i < n; ++i) {
+    ranges_[static_cast<size_t>(i)].next.store(count * i / n, std::memory_order_relaxed);
+    ranges_[static_cast<size_t>(i)].end = count * (i + 1) / n;
+  }
   gate_.fetch_and(~kClosed, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
@@ -71,16 +74,27 @@ void ThreadPool::run(int64_t count, Call call, void* context) {
 }
 
 void ThreadPool::work(int worker) noexcept {
-  for (;;) {
-    const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count_) return;
-    try {
-      call_(context_, index, worker);
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(errorMutex_);
-      if (!error_) error_ = std::current_exception();
-      next_.store(count_, std::memory_order_relaxed);
+  const int count = threads();
+  for (int i = 0; i < count; ++i) {
+    Range& range = ranges_[static_cast<size_t>((worker + i) % count)];
+    for (;;) {
+      const int64_t index = range.next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= range.end) break;
+      try {
+        call_(context_, index, worker);
+      } catch (...) {
+        giveUp(std::current_exception());
+      }
     }
+  }
+}
+
+void ThreadPool::giveUp(std::exception_ptr error) noexcept {
+  const std::lock_guard<std::mutex> lock(errorMutex_);
+  if (!error_) error_ = std::move(error);
+  for (int i = 0; i < threads(); ++i) {
+    Range& range = ranges_[static_cast<size_t>(i)];
+    range.next.store(range.end, std::memory_order_relaxed);
   }
 }
 

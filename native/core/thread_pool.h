@@ -1,9 +1,11 @@
-// Workers for data-parallel loops. The calling thread takes part; tasks are picked up dynamically, so that a
-// descheduled worker delays only the task it holds. Workers spin briefly between loops, then sleep.
+// Workers for data-parallel loops. The calling thread takes part. Everyone begins with a range of indices of its own,
+// so that it walks through memory in one direction, and goes on with what is left of the others', so that a descheduled
+// worker delays only the index it holds. Workers spin briefly between loops, then sleep.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -35,9 +37,14 @@ class ThreadPool {
   }
 
  private:
+  struct alignas(64) Range {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
   using Call = void (*)(void* context, int64_t index, int worker);
   void run(int64_t count, Call call, void* context);
   void work(int worker) noexcept;
+  void giveUp(std::exception_ptr error) noexcept;
   void workerMain(int worker) noexcept;
   uint32_t waitForChange(uint32_t seen) noexcept;
   void stop() noexcept;
@@ -45,11 +52,10 @@ class ThreadPool {
   // The loop in progress; written only while the gate is closed and nobody is inside.
   Call call_ = nullptr;
   void* context_ = nullptr;
-  int64_t count_ = 0;
   std::exception_ptr error_;
   std::mutex errorMutex_;
+  std::unique_ptr<Range[]> ranges_;  // by worker
 
-  alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> gate_{kClosed};  // closed bit + number of workers inside
   alignas(64) std::atomic<uint32_t> generation_{0};
   std::atomic<bool> stopping_{false};

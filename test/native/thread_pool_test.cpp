@@ -1,6 +1,7 @@
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "core/processors.h"
 #include "core/thread_pool.h"
@@ -23,6 +24,33 @@ VED_TEST(thread_pool_runs_every_index_once) {
       CHECK(workerInRange.load());
     }
   }
+}
+
+VED_TEST(thread_pool_gives_everyone_a_range) {
+  constexpr int kThreads = 3;
+  ThreadPool pool(kThreads);
+  std::vector<int64_t> firsts(kThreads, -1);
+  std::atomic<int> begun{0};
+  pool.parallelFor(3 * 10 + 1, [&](int64_t i, int worker) {
+    int64_t& first = firsts[static_cast<size_t>(worker)];
+    if (first >= 0) return;
+    first = i;
+    ++begun;
+    while (begun.load() < kThreads) std::this_thread::yield();  // so that nobody is through with another's
+  });
+  for (int64_t i = 0; i < kThreads; ++i) CHECK_EQ(firsts[static_cast<size_t>(i)], 31 * i / kThreads);
+}
+
+// One worker is held up: the others take its range but for the index it holds.
+VED_TEST(thread_pool_ranges_are_helped_out) {
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  pool.parallelFor(100, [&](int64_t i, int) {
+    if (i == 50)
+      while (done.load() < 99) std::this_thread::yield();
+    ++done;
+  });
+  CHECK_EQ(done.load(), 100);
 }
 
 // Many tiny loops: a worker that comes late for one must not run another's closed job, or an index twice.
